@@ -1,0 +1,4 @@
+@main
+struct MoraineBench {
+    static func main() {}
+}

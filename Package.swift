@@ -1,0 +1,111 @@
+// swift-tools-version: 6.2
+// The layers of Moraine, bottom first. A target imports only what stands above it here;
+// Tests/TidyTests checks the imports against the same list.
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+func layer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies + ["MoraineTestSupport"], swiftSettings: settings)
+}
+
+let package = Package(
+    name: "moraine",
+    platforms: [.macOS(.v15)],  // Mutex and Atomic
+    products: [
+        .library(name: "Moraine", targets: ["Moraine"]),
+        .executable(name: "moraine", targets: ["moraine-cli"]),
+        .executable(name: "moraine-bench", targets: ["moraine-bench"]),
+    ],
+    targets: [
+        // Layer 0: the two system libraries, and all C of the project.
+        .systemLibrary(
+            name: "CZlib", pkgConfig: "zlib",
+            providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+        .systemLibrary(
+            name: "CLZ4", pkgConfig: "liblz4",
+            providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
+        .target(name: "CKernels"),
+
+        // Layer 1: bytes in memory; the operating system.
+        layer("MoraineBytes", ["CZlib", "CLZ4", "CKernels"]),
+        layer("MoraineFiles", ["CKernels"]),
+
+        // Layer 2: every on-disk structure, bytes to values and back. No input or output.
+        layer("MoraineFormat", ["MoraineBytes"]),
+
+        // Layer 3: siblings that do not know each other.
+        layer("MoraineJSON", ["MoraineFormat", "MoraineBytes"]),
+        layer("MoraineLog", ["MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+        layer("MoraineSegments", ["MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+        layer("MoraineVectors", ["MoraineFormat", "MoraineFiles", "MoraineBytes", "CKernels"]),
+
+        // Layer 4: truth (manifest) and time (log sequence numbers).
+        layer(
+            "MoraineEngine",
+            [
+                "MoraineLog", "MoraineSegments", "MoraineVectors", "MoraineFormat",
+                "MoraineFiles", "MoraineBytes",
+            ]),
+
+        // Layer 5: the public names.
+        layer(
+            "Moraine",
+            ["MoraineEngine", "MoraineJSON", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+
+        // Programs.
+        .executableTarget(
+            name: "moraine-cli",
+            dependencies: [
+                "Moraine", "MoraineEngine", "MoraineJSON", "MoraineVectors", "MoraineSegments",
+                "MoraineLog", "MoraineFormat", "MoraineFiles", "MoraineBytes",
+            ],
+            path: "tools/moraine", swiftSettings: settings),
+        .target(
+            name: "MoraineSimulation",
+            dependencies: [
+                "MoraineEngine", "MoraineVectors", "MoraineSegments", "MoraineLog",
+                "MoraineFormat", "MoraineFiles", "MoraineBytes",
+            ],
+            path: "Benchmarks/Simulation", swiftSettings: settings),
+        .executableTarget(
+            name: "moraine-bench",
+            dependencies: [
+                "MoraineSimulation", "Moraine", "MoraineEngine", "MoraineJSON", "MoraineVectors",
+                "MoraineSegments", "MoraineLog", "MoraineFormat", "MoraineFiles", "MoraineBytes",
+                "CKernels",
+            ],
+            path: "Benchmarks/Bench", swiftSettings: settings),
+
+        // Tests.
+        .target(
+            name: "MoraineTestSupport",
+            dependencies: ["MoraineFiles", "MoraineFormat", "MoraineBytes"],
+            path: "Tests/Support", swiftSettings: settings),
+        tests("BytesTests", ["MoraineBytes", "CKernels"]),
+        tests("FilesTests", ["MoraineFiles"]),
+        tests("FormatTests", ["Moraine", "MoraineEngine", "MoraineFormat", "MoraineBytes"]),
+        tests("JSONTests", ["MoraineJSON", "MoraineFormat"]),
+        tests("LogTests", ["MoraineLog", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+        tests("SegmentTests", ["MoraineSegments", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+        tests(
+            "VectorTests",
+            ["MoraineVectors", "MoraineFormat", "MoraineFiles", "MoraineBytes", "CKernels"]),
+        tests("EngineTests", ["MoraineEngine", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+        tests("StoreTests", ["Moraine"]),
+        tests("CrashTests", ["MoraineSimulation", "MoraineEngine", "MoraineFiles", "Moraine"]),
+        tests("ToolTests", ["moraine-cli", "Moraine"]),
+        tests("TidyTests", []),
+    ]
+)

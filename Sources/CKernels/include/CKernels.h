@@ -1,0 +1,3 @@
+#ifndef MORAINE_CKERNELS_H
+#define MORAINE_CKERNELS_H
+#endif

@@ -1,0 +1,4 @@
+@main
+struct MoraineTool {
+    static func main() {}
+}
