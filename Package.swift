@@ -45,46 +45,56 @@ let package = Package(
         // Layer 2: every on-disk structure, bytes to values and back. No input or output.
         layer("MoraineFormat", ["MoraineBytes"]),
 
-        // Layer 3: siblings that do not know each other.
+        // Layer 3: JSON text; sealed files, and the one error of all that touches files.
         layer("MoraineJSON", ["MoraineFormat", "MoraineBytes"]),
-        layer("MoraineLog", ["MoraineFormat", "MoraineFiles", "MoraineBytes"]),
-        layer("MoraineSegments", ["MoraineFormat", "MoraineFiles", "MoraineBytes"]),
-        layer("MoraineVectors", ["MoraineFormat", "MoraineFiles", "MoraineBytes", "CKernels"]),
+        layer("MoraineStorage", ["MoraineFormat", "MoraineFiles", "MoraineBytes"]),
 
-        // Layer 4: truth (manifest) and time (log sequence numbers).
+        // Layer 4: siblings that do not know each other.
+        layer("MoraineLog", ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+        layer(
+            "MoraineSegments",
+            ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+        layer(
+            "MoraineVectors",
+            ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes", "CKernels"]),
+
+        // Layer 5: truth (manifest) and time (log sequence numbers).
         layer(
             "MoraineEngine",
             [
-                "MoraineLog", "MoraineSegments", "MoraineVectors", "MoraineFormat",
-                "MoraineFiles", "MoraineBytes",
+                "MoraineLog", "MoraineSegments", "MoraineVectors", "MoraineStorage",
+                "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ]),
 
-        // Layer 5: the public names.
+        // Layer 6: the public names.
         layer(
             "Moraine",
-            ["MoraineEngine", "MoraineJSON", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+            [
+                "MoraineEngine", "MoraineJSON", "MoraineStorage", "MoraineFormat", "MoraineFiles",
+                "MoraineBytes",
+            ]),
 
         // Programs.
         .executableTarget(
             name: "moraine-cli",
             dependencies: [
                 "Moraine", "MoraineEngine", "MoraineJSON", "MoraineVectors", "MoraineSegments",
-                "MoraineLog", "MoraineFormat", "MoraineFiles", "MoraineBytes",
+                "MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ],
             path: "tools/moraine", swiftSettings: settings),
         .target(
             name: "MoraineSimulation",
             dependencies: [
                 "MoraineEngine", "MoraineVectors", "MoraineSegments", "MoraineLog",
-                "MoraineFormat", "MoraineFiles", "MoraineBytes",
+                "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ],
             path: "Benchmarks/Simulation", swiftSettings: settings),
         .executableTarget(
             name: "moraine-bench",
             dependencies: [
                 "MoraineSimulation", "Moraine", "MoraineEngine", "MoraineJSON", "MoraineVectors",
-                "MoraineSegments", "MoraineLog", "MoraineFormat", "MoraineFiles", "MoraineBytes",
-                "CKernels",
+                "MoraineSegments", "MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles",
+                "MoraineBytes", "CKernels",
             ],
             path: "Benchmarks/Bench", swiftSettings: settings),
 
@@ -97,12 +107,21 @@ let package = Package(
         tests("FilesTests", ["MoraineFiles"]),
         tests("FormatTests", ["Moraine", "MoraineEngine", "MoraineFormat", "MoraineBytes"]),
         tests("JSONTests", ["MoraineJSON", "MoraineFormat"]),
-        tests("LogTests", ["MoraineLog", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
-        tests("SegmentTests", ["MoraineSegments", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+        tests(
+            "LogTests",
+            ["MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+        tests(
+            "SegmentTests",
+            ["MoraineSegments", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
         tests(
             "VectorTests",
-            ["MoraineVectors", "MoraineFormat", "MoraineFiles", "MoraineBytes", "CKernels"]),
-        tests("EngineTests", ["MoraineEngine", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+            [
+                "MoraineVectors", "MoraineStorage", "MoraineFormat", "MoraineFiles",
+                "MoraineBytes", "CKernels",
+            ]),
+        tests(
+            "EngineTests",
+            ["MoraineEngine", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
         tests("StoreTests", ["Moraine"]),
         tests("CrashTests", ["MoraineSimulation", "MoraineEngine", "MoraineFiles", "Moraine"]),
         tests("ToolTests", ["moraine-cli", "Moraine"]),
