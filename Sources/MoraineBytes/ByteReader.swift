@@ -25,8 +25,12 @@ package struct ByteReader {
     @inline(never)
     private func truncated(_ count: Int, _ field: StaticString) -> FormatError {
         FormatError(
-            .truncated, at: UInt64(position), field: "\(field)", expected: "\(count) bytes",
-            found: "\(remaining) bytes")
+            .truncated,
+            at: UInt64(position),
+            field: "\(field)",
+            expected: "\(count) bytes",
+            found: "\(remaining) bytes"
+        )
     }
 
     @inline(__always)
@@ -85,15 +89,23 @@ package struct ByteReader {
             let bits = UInt64(byte & 0x7F)
             guard shift < 63 || (shift == 63 && bits <= 1) else {
                 throw FormatError(
-                    .range, at: UInt64(start), field: "\(field)", expected: "at most 64 bits",
-                    found: "a longer varint")
+                    .range,
+                    at: UInt64(start),
+                    field: "\(field)",
+                    expected: "at most 64 bits",
+                    found: "a longer varint"
+                )
             }
             value |= bits << shift
             if byte < 0x80 {
                 guard byte != 0 || shift == 0 else {
                     throw FormatError(
-                        .range, at: UInt64(start), field: "\(field)",
-                        expected: "the shortest varint", found: "trailing zero bits")
+                        .range,
+                        at: UInt64(start),
+                        field: "\(field)",
+                        expected: "the shortest varint",
+                        found: "trailing zero bits"
+                    )
                 }
                 return value
             }
@@ -110,8 +122,12 @@ package struct ByteReader {
         let value = try readVarint(field)
         guard value <= UInt64(remaining / unit) else {
             throw FormatError(
-                .truncated, at: UInt64(start), field: "\(field)",
-                expected: "at most \(remaining / unit)", found: "\(value)")
+                .truncated,
+                at: UInt64(start),
+                field: "\(field)",
+                expected: "at most \(remaining / unit)",
+                found: "\(value)"
+            )
         }
         return Int(value)
     }
@@ -131,8 +147,12 @@ package struct ByteReader {
         let text = try readPrefixed(field)
         guard let string = String(validating: text, as: UTF8.self) else {
             throw FormatError(
-                .encoding, at: UInt64(start), field: "\(field)", expected: "UTF-8",
-                found: "other bytes")
+                .encoding,
+                at: UInt64(start),
+                field: "\(field)",
+                expected: "UTF-8",
+                found: "other bytes"
+            )
         }
         return string
     }
@@ -143,8 +163,12 @@ package struct ByteReader {
         let zeros = try readBytes(count, field)
         if let bad = zeros.firstIndex(where: { $0 != 0 }) {
             throw FormatError(
-                .excess, at: UInt64(start + bad), field: "\(field)", expected: "0",
-                found: "\(zeros[bad])")
+                .excess,
+                at: UInt64(start + bad),
+                field: "\(field)",
+                expected: "0",
+                found: "\(zeros[bad])"
+            )
         }
     }
 
@@ -152,8 +176,12 @@ package struct ByteReader {
     package func expectEnd(_ field: StaticString) throws(FormatError) {
         guard isAtEnd else {
             throw FormatError(
-                .excess, at: UInt64(position), field: "\(field)", expected: "the end",
-                found: "\(remaining) more bytes")
+                .excess,
+                at: UInt64(position),
+                field: "\(field)",
+                expected: "the end",
+                found: "\(remaining) more bytes"
+            )
         }
     }
 }

@@ -31,7 +31,11 @@ package struct FormatError: Error, Sendable, Equatable {
     package let found: String
 
     package init(
-        _ kind: Kind, at offset: UInt64, field: String, expected: String, found: String
+        _ kind: Kind,
+        at offset: UInt64,
+        field: String,
+        expected: String,
+        found: String
     ) {
         self.kind = kind
         self.offset = offset
