@@ -23,7 +23,10 @@ package struct FileError: Error, Sendable, Equatable {
     package let holder: Int32?
 
     package init(
-        _ operation: Operation, path: String, errorNumber: Int32, holder: Int32? = nil
+        _ operation: Operation,
+        path: String,
+        errorNumber: Int32,
+        holder: Int32? = nil
     ) {
         self.operation = operation
         self.path = path

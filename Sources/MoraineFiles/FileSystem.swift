@@ -50,7 +50,9 @@ package enum OpenMode: Sendable, Equatable {
     case createNew
 }
 
-/// One open file. Offsets are bytes from its start. Safe to use from several threads.
+/// One open file.
+///
+/// Offsets are bytes from its start. Safe to use from several threads.
 ///
 /// `read` and `write` may move fewer bytes than asked and may fail with `EINTR`, as the system
 /// calls do; callers use `readFully`, `readUpTo` and `writeAll`, which carry on.
@@ -129,13 +131,14 @@ package struct VolumeInfo: Sendable, Equatable {
 
 /// Read-only bytes of a file at a fixed address, until the last reference goes.
 package final class Mapping: Sendable {
-    /// The bytes. Valid while this object lives.
+    /// The bytes, valid while this object lives.
     package nonisolated(unsafe) let bytes: UnsafeRawBufferPointer  // never written, freed in deinit
     private let unmap: @Sendable (UnsafeRawBufferPointer) -> Void
 
     /// Wraps `bytes`; `unmap` frees them when the object goes.
     package init(
-        bytes: UnsafeRawBufferPointer, unmap: @escaping @Sendable (UnsafeRawBufferPointer) -> Void
+        bytes: UnsafeRawBufferPointer,
+        unmap: @escaping @Sendable (UnsafeRawBufferPointer) -> Void
     ) {
         self.bytes = bytes
         self.unmap = unmap
