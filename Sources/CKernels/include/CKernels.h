@@ -34,7 +34,8 @@ enum mk_level { MK_SCALAR = 0, MK_AVX2 = 1, MK_AVX512 = 2, MK_NEON = 3 };
 //
 // Order: a level always sums in the same order, so that one pair of vectors has one score: dot of
 // a row and the same row's value from dot_rows have the same bits. Levels differ in last bits.
-typedef struct mk_kernels {
+// Swift may share it between threads: it is constant.
+typedef struct __attribute__((swift_attr("@Sendable"))) mk_kernels {
     int level;         // one of mk_level
     const char *name;  // "scalar", "avx2", "avx512", "neon"
 
