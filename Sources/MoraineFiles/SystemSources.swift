@@ -1,5 +1,8 @@
 // Time and chance from the operating system.
 
+// The compiler may attribute the C library's types to CKernels, whose header includes them too.
+import CKernels
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Darwin)

@@ -1,0 +1,104 @@
+// Threads of our own. Blocking work and long scans must not sit on the Swift concurrency pool,
+// whose width is the number of cores, nor on Dispatch's global queues, which share its workers.
+
+// The compiler may attribute the C library's types to CKernels, whose header includes them too.
+import CKernels
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// One thread of the system, which runs one function and ends.
+package final class WorkerThread: @unchecked Sendable {  // all stored properties are constants
+    private let handle: pthread_t
+
+    /// Starts a thread; `nil` when the system has none left.
+    ///
+    /// - Parameter body: runs on the new thread; the thread keeps it until it ends.
+    package init?(_ body: @escaping @Sendable () -> Void) {
+        #if canImport(Darwin)
+        var handle: pthread_t?
+        #else
+        var handle = pthread_t()
+        #endif
+        let context = Unmanaged.passRetained(ThreadBody(body))
+        let status = pthread_create(&handle, nil, runThreadBody, context.toOpaque())
+        guard status == 0 else {
+            context.release()
+            return nil
+        }
+        #if canImport(Darwin)
+        guard let handle else { return nil }
+        #endif
+        self.handle = handle
+    }
+
+    /// Waits until the thread has ended, or lets it go when called by the thread itself.
+    /// To be called exactly once.
+    package func join() {
+        if pthread_equal(handle, pthread_self()) != 0 {
+            pthread_detach(handle)
+        } else {
+            pthread_join(handle, nil)
+        }
+    }
+}
+
+private final class ThreadBody: Sendable {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}
+
+#if canImport(Darwin)
+private func runThreadBody(_ context: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run()
+    return nil
+}
+#else
+private func runThreadBody(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    if let context { Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run() }
+    return nil
+}
+#endif
+
+/// A lock that one can wait under until another thread signals.
+package final class Monitor: @unchecked Sendable {  // the memory is only used by pthread calls
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+
+    package init() {
+        mutex = .allocate(capacity: 1)
+        mutex.initialize(to: pthread_mutex_t())
+        pthread_mutex_init(mutex, nil)
+        condition = .allocate(capacity: 1)
+        condition.initialize(to: pthread_cond_t())
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Runs `body` while holding the lock. Not recursive.
+    @inline(__always)
+    package func withLock<R>(_ body: () -> R) -> R {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return body()
+    }
+
+    /// Lets go of the lock, waits for a signal (or wakes without one), takes the lock again.
+    /// Only inside `withLock`, in a loop that checks what is waited for.
+    package func wait() { pthread_cond_wait(condition, mutex) }
+
+    /// Wakes one thread that waits.
+    package func signal() { pthread_cond_signal(condition) }
+
+    /// Wakes all threads that wait.
+    package func broadcast() { pthread_cond_broadcast(condition) }
+}
