@@ -30,7 +30,8 @@ INLINE float32x4_t load_tail(const float *p, size_t count) {
 }
 
 #define DEFINE_ROW(NAME, STEP)                                                                \
-    INLINE float NAME(const float *a, const float *b, size_t n, const float *_Nullable ahead) { \
+    INLINE float NAME(const float *a, const float *b, size_t n,                               \
+                      const float *_Nullable ahead) {                                         \
         float32x4_t s0 = vdupq_n_f32(0), s1 = s0, s2 = s0, s3 = s0;                           \
         size_t i = 0;                                                                         \
         for (; i + 16 <= n; i += 16) {                                                        \

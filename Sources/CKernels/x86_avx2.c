@@ -30,7 +30,8 @@ INLINE __m256 squared_l2_step(__m256 x, __m256 y, __m256 s) {
 }
 
 #define DEFINE_ROW(NAME, STEP)                                                                \
-    INLINE float NAME(const float *a, const float *b, size_t n, const float *_Nullable ahead) { \
+    INLINE float NAME(const float *a, const float *b, size_t n,                               \
+                      const float *_Nullable ahead) {                                         \
         __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                           \
         size_t i = 0;                                                                         \
         for (; i + 32 <= n; i += 32) {                                                        \

@@ -30,7 +30,8 @@ INLINE __m512 load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void fetch(const float *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
 
 #define DEFINE_ROW(NAME, STEP)                                                                \
-    INLINE float NAME(const float *a, const float *b, size_t n, const float *_Nullable ahead) { \
+    INLINE float NAME(const float *a, const float *b, size_t n,                               \
+                      const float *_Nullable ahead) {                                         \
         __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                           \
         size_t i = 0;                                                                         \
         for (; i + 64 <= n; i += 64) {                                                        \
@@ -52,7 +53,8 @@ INLINE void fetch(const float *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); 
         if (i < n) {                                                                          \
             if (ahead) fetch(ahead + i);                                                      \
             __mmask16 mask = (__mmask16)((1u << (n - i)) - 1);                                \
-            s1 = STEP(_mm512_maskz_loadu_ps(mask, a + i), _mm512_maskz_loadu_ps(mask, b + i), s1); \
+            s1 = STEP(_mm512_maskz_loadu_ps(mask, a + i),                                     \
+                      _mm512_maskz_loadu_ps(mask, b + i), s1);                                \
         }                                                                                     \
         return sum_of(s0, s1, s2, s3);                                                        \
     }
