@@ -1,0 +1,242 @@
+// The edits of a manifest. Bytes: format-spec/manifest.md.
+
+package import MoraineBytes
+
+/// One change of the set of files that make up the store.
+package enum ManifestEdit: Sendable, Equatable {
+    case counters(nextFileID: UInt64, nextCollectionID: UInt32)
+    case collection(CollectionShape, createdLSN: UInt64)
+    case segment(SegmentEntry)
+    case deletions(DeletionsEntry)
+    case log(LogEntry)
+    case logDropped(sequence: UInt64)
+    case floor(lsn: UInt64, commitTime: UInt64)
+
+    /// On disk: never renumber.
+    private enum Tag: UInt8 {
+        case counters = 1
+        case collection = 2
+        case segment = 3
+        case deletions = 4
+        case log = 5
+        case logDropped = 6
+        case floor = 7
+    }
+}
+
+/// A live log file.
+package struct LogEntry: Sendable, Equatable {
+    package let sequence: UInt64
+    package let epoch: UInt64
+    /// The number that its first commit has.
+    package let firstLSN: UInt64
+
+    package init(sequence: UInt64, epoch: UInt64, firstLSN: UInt64) {
+        self.sequence = sequence
+        self.epoch = epoch
+        self.firstLSN = firstLSN
+    }
+}
+
+/// The dead rows of a segment.
+package struct DeletionsEntry: Sendable, Equatable {
+    package let segmentID: UInt64
+    package let file: SealedFileReference
+    package let deadRowCount: UInt64
+
+    package init(segmentID: UInt64, file: SealedFileReference, deadRowCount: UInt64) {
+        self.segmentID = segmentID
+        self.file = file
+        self.deadRowCount = deadRowCount
+    }
+}
+
+/// A segment and its files.
+package struct SegmentEntry: Sendable, Equatable {
+    /// On disk: never renumber.
+    package enum FileKind: UInt8, Sendable {
+        case document = 1
+        case key = 2
+        case vector = 3
+    }
+
+    package let id: UInt64
+    package let rowCount: UInt64
+    package let tombstoneCount: UInt64
+    package let minLSN: UInt64
+    package let maxLSN: UInt64
+    /// The segments that a compaction read; empty after a flush.
+    package let inputs: [UInt64]
+    package let document: SealedFileReference
+    package let key: SealedFileReference
+    package let vector: SealedFileReference?
+
+    package init(
+        id: UInt64, rowCount: UInt64, tombstoneCount: UInt64, minLSN: UInt64, maxLSN: UInt64,
+        inputs: [UInt64], document: SealedFileReference, key: SealedFileReference,
+        vector: SealedFileReference?
+    ) {
+        self.id = id
+        self.rowCount = rowCount
+        self.tombstoneCount = tombstoneCount
+        self.minLSN = minLSN
+        self.maxLSN = maxLSN
+        self.inputs = inputs
+        self.document = document
+        self.key = key
+        self.vector = vector
+    }
+}
+
+extension ManifestEdit {
+    package func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .counters(let nextFileID, let nextCollectionID):
+            writer.writeUInt8(Tag.counters.rawValue)
+            writer.writeVarint(nextFileID)
+            writer.writeVarint(UInt64(nextCollectionID))
+        case .collection(let shape, let createdLSN):
+            writer.writeUInt8(Tag.collection.rawValue)
+            writer.writeCollectionShape(shape)
+            writer.writeVarint(createdLSN)
+        case .segment(let entry):
+            writer.writeUInt8(Tag.segment.rawValue)
+            entry.encode(into: &writer)
+        case .deletions(let entry):
+            writer.writeUInt8(Tag.deletions.rawValue)
+            writer.writeVarint(entry.segmentID)
+            writer.writeReference(entry.file)
+            writer.writeVarint(entry.deadRowCount)
+        case .log(let entry):
+            writer.writeUInt8(Tag.log.rawValue)
+            writer.writeVarint(entry.sequence)
+            writer.writeVarint(entry.epoch)
+            writer.writeVarint(entry.firstLSN)
+        case .logDropped(let sequence):
+            writer.writeUInt8(Tag.logDropped.rawValue)
+            writer.writeVarint(sequence)
+        case .floor(let lsn, let commitTime):
+            writer.writeUInt8(Tag.floor.rawValue)
+            writer.writeVarint(lsn)
+            writer.writeVarint(commitTime)
+        }
+    }
+
+    package static func decode(_ reader: inout ByteReader) throws(FormatError) -> ManifestEdit {
+        let at = UInt64(reader.position)
+        let tag = try reader.readUInt8("tag")
+        switch Tag(rawValue: tag) {
+        case .counters:
+            let nextFileID = try reader.readVarint("nextFileID")
+            return .counters(
+                nextFileID: nextFileID,
+                nextCollectionID: try reader.readUInt32Varint("nextCollectionID"))
+        case .collection:
+            let shape = try reader.readCollectionShape()
+            return .collection(shape, createdLSN: try reader.readVarint("createdLSN"))
+        case .segment: return .segment(try SegmentEntry.decode(&reader))
+        case .deletions:
+            let segmentID = try reader.readVarint("segment id")
+            let file = try reader.readReference()
+            return .deletions(
+                DeletionsEntry(
+                    segmentID: segmentID, file: file,
+                    deadRowCount: try reader.readVarint("deadRowCount")))
+        case .log:
+            let sequence = try reader.readVarint("sequence")
+            let epoch = try reader.readVarint("epoch")
+            return .log(
+                LogEntry(
+                    sequence: sequence, epoch: epoch,
+                    firstLSN: try reader.readVarint("firstLSN")))
+        case .logDropped: return .logDropped(sequence: try reader.readVarint("sequence"))
+        case .floor:
+            let lsn = try reader.readVarint("LSN")
+            return .floor(lsn: lsn, commitTime: try reader.readVarint("commitTime"))
+        case nil:
+            throw FormatError(
+                .newer, at: at, field: "tag", expected: "1 to 7", found: "\(tag)")
+        }
+    }
+}
+
+extension SegmentEntry {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        for value in [id, rowCount, tombstoneCount, minLSN, maxLSN, UInt64(inputs.count)] + inputs {
+            writer.writeVarint(value)
+        }
+        writer.writeVarint(vector == nil ? 2 : 3)
+        writer.writeUInt8(FileKind.document.rawValue)
+        writer.writeReference(document)
+        writer.writeUInt8(FileKind.key.rawValue)
+        writer.writeReference(key)
+        if let vector {
+            writer.writeUInt8(FileKind.vector.rawValue)
+            writer.writeReference(vector)
+        }
+    }
+
+    fileprivate static func decode(_ reader: inout ByteReader) throws(FormatError) -> SegmentEntry {
+        let start = UInt64(reader.position)
+        let id = try reader.readVarint("segment id")
+        let rowCount = try reader.readVarint("rowCount")
+        let tombstoneCount = try reader.readVarint("tombstoneCount")
+        let minLSN = try reader.readVarint("minLSN")
+        let maxLSN = try reader.readVarint("maxLSN")
+        var inputs: [UInt64] = []
+        for _ in 0..<(try reader.readCount("inputCount")) {
+            inputs.append(try reader.readVarint("input"))
+        }
+        var files: [FileKind: SealedFileReference] = [:]
+        for _ in 0..<(try reader.readCount("fileCount")) {
+            let at = UInt64(reader.position)
+            let tag = try reader.readUInt8("file kind")
+            guard let kind = FileKind(rawValue: tag), files[kind] == nil else {
+                throw FormatError(
+                    .newer, at: at, field: "file kind", expected: "1 to 3, each once",
+                    found: "\(tag)")
+            }
+            files[kind] = try reader.readReference()
+        }
+        guard let document = files[.document], let key = files[.key], document.fileID == id,
+            rowCount < UInt64(UInt32.max), minLSN <= maxLSN
+        else {
+            throw FormatError(
+                .mismatch, at: start, field: "segment",
+                expected: "a .doc with the segment's id, a .key, fewer than 2^32 - 1 rows",
+                found: "segment \(id) with \(files.count) files, \(rowCount) rows")
+        }
+        return SegmentEntry(
+            id: id, rowCount: rowCount, tombstoneCount: tombstoneCount, minLSN: minLSN,
+            maxLSN: maxLSN, inputs: inputs, document: document, key: key, vector: files[.vector])
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func readReference() throws(FormatError) -> SealedFileReference {
+        let fileID = try readVarint("fileID")
+        let byteCount = try readVarint("byteCount")
+        return SealedFileReference(
+            fileID: fileID, byteCount: byteCount,
+            footerChecksum: try readUInt32("footerChecksum"))
+    }
+
+    fileprivate mutating func readUInt32Varint(_ field: StaticString) throws(FormatError) -> UInt32
+    {
+        let at = UInt64(position)
+        let value = try readVarint(field)
+        guard let narrow = UInt32(exactly: value) else {
+            throw FormatError(
+                .range, at: at, field: "\(field)", expected: "32 bits", found: "\(value)")
+        }
+        return narrow
+    }
+}
+
+extension ByteWriter {
+    fileprivate mutating func writeReference(_ file: SealedFileReference) {
+        writeVarint(file.fileID)
+        writeVarint(file.byteCount)
+        writeUInt32(file.footerChecksum)
+    }
+}
