@@ -9,7 +9,7 @@ import Glibc
 import Darwin
 #endif
 
-enum Kind: CaseIterable, Sendable { case posix }
+enum Kind: CaseIterable, Sendable { case posix, simulated }
 
 /// An empty folder to test in; what the operating system holds of it goes with the object.
 final class Place {
@@ -22,6 +22,10 @@ final class Place {
             root = "/tmp/moraine-files-\(String(SystemRandom().next(), radix: 16))"
             mkdir(root, 0o700)
             files = PosixFileSystem()
+        case .simulated:
+            root = "/place"
+            files = SimulatedFileSystem()
+            try? files.createDirectory(root)
         }
     }
 
