@@ -5,7 +5,9 @@ package import MoraineFiles
 
 /// What went wrong, where, and what was expected.
 package struct StoreError: Error, Sendable {
-    /// What a caller can act on. The raw value is the code that tools print.
+    /// What a caller can act on.
+    ///
+    /// The raw value is the code that tools print.
     package enum Code: String, Sendable, CaseIterable {
         case invalidArgument = "invalid-argument"
         case invalidID = "invalid-id"
@@ -56,7 +58,9 @@ package struct StoreError: Error, Sendable {
         self.errorNumber = errorNumber
     }
 
-    /// A failed call to the operating system. `doing` says what for: "write the log".
+    /// A failed call to the operating system.
+    ///
+    /// `doing` says what for: "write the log".
     package init(_ error: FileError, doing: String) {
         let code: Code
         if error.isNoSpace {
@@ -80,5 +84,16 @@ package struct StoreError: Error, Sendable {
             "\(error.field): expected \(error.expected), found \(error.found)",
             path: path, offset: base &+ error.offset, expected: error.expected,
             found: error.found)
+    }
+}
+
+/// Calls the operating system; a failure becomes a `StoreError` that says what for.
+package func fileCall<T>(_ doing: String, _ body: () throws(FileError) -> T) throws(StoreError)
+    -> T
+{
+    do throws(FileError) {
+        return try body()
+    } catch {
+        throw StoreError(error, doing: doing)
     }
 }
