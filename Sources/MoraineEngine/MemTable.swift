@@ -4,8 +4,8 @@
 // a row's death is set once. What a reader may see follows from the LSN of its version:
 // a row is visible at V when lsn <= V < death.
 
-package import MoraineBytes
-package import MoraineFormat
+import MoraineBytes
+import MoraineFormat
 import Synchronization
 
 /// One row of a memtable: a put or a delete.
