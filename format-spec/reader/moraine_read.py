@@ -253,6 +253,16 @@ def f32_reads_back(text, value):
     return F32.unpack(F32.pack(float(text)))[0] == value
 
 
+def shortened_f32(text, value):
+    """Fewer digits than seven, as long as they read back."""
+    for digit_count in range(6, 0, -1):
+        shorter = "%.*g" % (digit_count, value)
+        if not f32_reads_back(shorter, value):
+            break
+        text = shorter
+    return f32_text(value) if "e" in text else text
+
+
 def f32_list_text(values):
     """A JSON array of the values' texts.
 
@@ -271,8 +281,8 @@ def f32_list_text(values):
             text = "%.8g" % value
             if not f32_reads_back(text, value):
                 text = "%.9g" % value
-        elif f32_reads_back("%.6g" % value, value):
-            text = f32_text(value)
+        else:
+            text = shortened_f32(text, value)
         texts.append(text if "." in text or "e" in text else text + ".0")
     return "[" + ",".join(texts) + "]"
 
@@ -1320,11 +1330,10 @@ class WriteAheadLog:
                          f"{self.root.logEnd}")
 
     def check_unnamed(self):
-        """A later file with records above the floor means that ROOT or manifest is too old."""
-        newest = max(self.state.logs, default=0)
+        """A file of later records than the manifest knows: ROOT or manifest is too old."""
         for name in sorted(os.listdir(os.path.join(self.path, "wal"))):
             match = LOG_NAME.fullmatch(name)
-            if match is None or int(match[2], 16) <= newest:
+            if match is None or int(match[2], 16) < self.state.counters.nextFileID:
                 continue
             file = f"wal/{name}"
             try:
@@ -1332,11 +1341,10 @@ class WriteAheadLog:
                               int(match[2], 16))
             except Damage:
                 continue  # A file whose header was never finished holds no records.
-            start = max(log.log.carriedEnd, RECORDS_START) - 1
-            for record in log.records_behind(start, len(log.data)):
-                if record.number > self.floor:
-                    raise Damage(file, record.offset, "the manifest does not name this file, and "
-                                 f"it holds commit {record.number}")
+            record = log.record(log.log.carriedEnd, len(log.data))
+            if record is not None:
+                raise Damage(file, record.offset, "a valid record, but ROOT and manifest are older "
+                             "than this file")
 
 
 # ---------------------------------------------------------------- the store: root.md, README.md

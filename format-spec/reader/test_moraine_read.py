@@ -416,11 +416,11 @@ class StoresAreRead(StoreCase):
         store.write(self.folder)
         self.damage("seg/000000000000000e.doc", "live in another segment")
 
-    def test_a_later_log_file_that_nobody_names_is_damage_if_it_holds_commits(self):
+    def test_a_log_file_newer_than_the_manifest_is_damage_if_it_holds_commits(self):
         store = usual_store()
-        second = Log(b"WL", 8, predecessor=7, predecessor_end=len(store.log.data),
+        second = Log(b"WL", 20, predecessor=7, predecessor_end=len(store.log.data),
                      first_number=13)
-        name = "wal/W-0000000000000001-0000000000000008.mwal"
+        name = "wal/W-0000000000000001-0000000000000014.mwal"
         store.files[name] = second.data
         store.write(self.folder)
         self.assertEqual(self.lines(), USUAL_LINES)
