@@ -1,0 +1,88 @@
+// A query made ready: checked, copied to an aligned place, its norm known, its kernel chosen.
+
+package import CKernels
+package import MoraineFormat
+package import MoraineStorage
+
+/// A vector to compare others with.
+package final class QueryVector: Sendable {
+    package let metric: Metric
+    package let dimensions: Int
+    package let norm: Float
+    /// `dimensions` floats at a multiple of 64 bytes.
+    // Written in init only, freed in deinit.
+    package nonisolated(unsafe) let values: UnsafePointer<Float>
+    /// Written once by the C target, never changed.
+    private nonisolated(unsafe) let kernels: UnsafePointer<mk_kernels>
+
+    /// - Parameters:
+    ///   - values: at least one number; the caller has compared the count with the space's.
+    ///   - kernels: of another instruction set than the fastest, for tests.
+    /// - Throws: `invalidVector` as `VectorMath.validatedNorm`.
+    package init(
+        _ values: UnsafeBufferPointer<Float>,
+        metric: Metric,
+        kernels: UnsafePointer<mk_kernels> = mk_kernels_best()
+    ) throws(StoreError) {
+        norm = try VectorMath.validatedNorm(of: values, metric: metric)
+        self.metric = metric
+        self.kernels = kernels
+        dimensions = values.count
+        let copy = UnsafeMutableRawPointer.allocate(
+            byteCount: max(values.count, 1) * 4,
+            alignment: 64
+        ).bindMemory(to: Float.self, capacity: values.count)
+        if let source = values.baseAddress {
+            copy.initialize(from: source, count: values.count)
+        }
+        self.values = UnsafePointer(copy)
+    }
+
+    deinit { UnsafeMutableRawPointer(mutating: values).deallocate() }
+
+    /// The score of one vector.
+    ///
+    /// - Parameters:
+    ///   - vector: `dimensions` floats.
+    ///   - norm: the vector's; used by cosine only.
+    package func score(_ vector: UnsafePointer<Float>, norm: Float) -> Float {
+        let sum =
+            metric == .l2
+            ? kernels.pointee.squared_l2(values, vector, dimensions)
+            : kernels.pointee.dot(values, vector, dimensions)
+        return Score.value(sum, metric, queryNorm: self.norm, norm: norm)
+    }
+
+    /// The scores of `count` vectors that lie `stride` floats apart: the same bits as `score`.
+    @inline(__always)
+    package func scores(
+        of vectors: UnsafePointer<Float>,
+        stride: Int,
+        norms: UnsafePointer<Float>,
+        count: Int,
+        into scores: UnsafeMutablePointer<Float>
+    ) {
+        switch metric {
+        case .cosine:
+            kernels.pointee.dot_rows(values, vectors, stride, dimensions, count, scores)
+            for index in 0..<count {
+                scores[index] = Score.value(
+                    scores[index],
+                    .cosine,
+                    queryNorm: norm,
+                    norm: norms[index]
+                )
+            }
+        case .dot:
+            kernels.pointee.dot_rows(values, vectors, stride, dimensions, count, scores)
+            for index in 0..<count {
+                scores[index] = Score.value(scores[index], .dot, queryNorm: norm, norm: 0)
+            }
+        case .l2:
+            kernels.pointee.squared_l2_rows(values, vectors, stride, dimensions, count, scores)
+            for index in 0..<count {
+                scores[index] = Score.value(scores[index], .l2, queryNorm: norm, norm: 0)
+            }
+        }
+    }
+}
