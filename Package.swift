@@ -106,7 +106,7 @@ let package = Package(
         tests("BytesTests", ["MoraineBytes", "CKernels"]),
         tests("FilesTests", ["MoraineFiles"]),
         tests("FormatTests", ["Moraine", "MoraineEngine", "MoraineFormat", "MoraineBytes"]),
-        tests("JSONTests", ["MoraineJSON", "MoraineFormat"]),
+        tests("JSONTests", ["MoraineJSON", "MoraineFormat", "MoraineBytes"]),
         tests(
             "LogTests",
             ["MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
