@@ -65,6 +65,9 @@ package final class VectorFile: Sendable {
     /// Rows of the segment, with and without vectors.
     package var rowCount: Int { Int(file.footer.rowCount) }
 
+    /// The path of the file, for errors.
+    package var path: String { file.path }
+
     /// What the manifest remembers of the file.
     package var reference: SealedFileReference { file.reference }
 
