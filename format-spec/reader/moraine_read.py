@@ -20,6 +20,7 @@ import re
 import struct
 import sys
 import time
+import traceback
 import zlib
 from array import array
 from collections import namedtuple
@@ -1756,6 +1757,10 @@ def main():
         return EXIT_REFUSED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except Exception:
+        # A fault of the reader itself must not pass for an answer.
+        traceback.print_exc()
+        return EXIT_REFUSED
 
 
 if __name__ == "__main__":

@@ -402,6 +402,35 @@ class StoresAreRead(StoreCase):
         kept = '{"op":"put","collection":"Zettel","id":"kept","text":"","metadata":{}}'
         self.assertEqual(self.lines(), [kept, *USUAL_LINES])
 
+    def two_log_files(self, first_number):
+        """A store whose second log file follows on commit 12."""
+        store = usual_store()
+        second = Log(b"WL", 8, predecessor=7, predecessor_end=len(store.log.data),
+                     first_number=first_number)
+        store.files["wal/W-0000000000000001-0000000000000008.mwal"] = second.data
+        store.edit(b"\5" + varint(8) + varint(1) + varint(first_number))
+        return store
+
+    def test_numbers_between_two_log_files_are_not_missing(self):
+        self.two_log_files(14).write(self.folder)
+        self.damage("0000000000000008.mwal", "first number 14")
+
+    def test_a_log_file_with_a_successor_ends_with_a_valid_record(self):
+        store = self.two_log_files(13)
+        store.log.data = store.log.data[:-16] + b"!" + store.log.data[-15:]
+        store.write(self.folder)
+        self.damage("0000000000000007.mwal")
+
+    def test_a_vector_is_held_against_its_document(self):
+        store = Builder()
+        row = Row(1, "a", 3, vector=f32(1, 2, 3))
+        record = row.record()
+        row.record = lambda: record
+        row.vector = f32(1, 2, 4)
+        store.add_segment(9, [(1, [row])])
+        store.write(self.folder)
+        self.damage("row 0: checksum of its vector")
+
     def test_a_compacted_segment_replaces_its_inputs(self):
         store = usual_store()
         store.add_segment(14, [(1, [Row(2, "only", 7)])], inputs=(9,))
