@@ -58,15 +58,14 @@ package struct JSONReader: ~Copyable {
 
     /// Where the next unescaped string goes.
     ///
-    /// There are always eight bytes more than are needed, so that whole words can be stored.
+    /// It lies no further on than `position`, so that words read there can be stored whole.
     mutating func scratchEnd() -> UnsafeMutableRawPointer {
-        let needed = bytes.count &+ 8
-        if let scratch, scratchCapacity >= needed { return scratch + scratchCount }
+        if let scratch, scratchCapacity >= bytes.count { return scratch + scratchCount }
         // Only before the first escape of a text: nothing handed out can be lost.
         free(scratch)
-        guard let fresh = malloc(needed) else { preconditionFailure("out of memory") }
+        guard let fresh = malloc(bytes.count) else { preconditionFailure("out of memory") }
         scratch = fresh
-        scratchCapacity = needed
+        scratchCapacity = bytes.count
         return fresh
     }
 

@@ -120,8 +120,9 @@ package struct JSONWriter: ~Copyable {
     ///
     /// - Parameter text: UTF-8; other bytes pass unchanged.
     package mutating func writeString(_ text: UnsafeRawBufferPointer) {
-        // Whole words are stored, up to seven bytes too many, and the closing quote.
-        let slack = 16
+        // Always room for what is left of the text and one short escape: a word is stored only
+        // where eight bytes are left, and takes no more even if an escape cuts it short.
+        let slack = 2
         buffer.append(UInt8(ascii: "\""))
         buffer.reserve(text.count &+ slack)
         var index = 0
@@ -147,7 +148,7 @@ package struct JSONWriter: ~Copyable {
 
     /// Appends the byte at `index`, or the escape of the character that starts there.
     ///
-    /// Returns how many bytes of `text` that were. There is room for 16.
+    /// Returns how many bytes of `text` that were. There is room for two.
     @inline(__always)
     private mutating func writeCharacter(of text: UnsafeRawBufferPointer, at index: Int) -> Int {
         let byte = text[index]

@@ -55,8 +55,8 @@ func string(_ bytes: [UInt8]) throws(JSONError) -> [UInt8] {
 }
 
 /// What a writer makes of the calls in `body`.
-func written(_ body: (inout JSONWriter) -> Void) -> String {
-    var writer = JSONWriter()
+func written(capacity: Int = 4096, _ body: (inout JSONWriter) -> Void) -> String {
+    var writer = JSONWriter(capacity: capacity)
     body(&writer)
     return writer.withBytes { String(decoding: $0, as: UTF8.self) }
 }

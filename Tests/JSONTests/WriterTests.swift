@@ -86,6 +86,17 @@ import Testing
         #expect(escaped(text) == "\"" + String(repeating: "\\u0001", count: 10_000) + "\"")
     }
 
+    /// Fills the memory to its last byte; the address sanitizer sees what goes beyond.
+    @Test func everyLengthFits() {
+        for count in 0...300 {
+            for last in ["a", "\n", "\u{1}", "\u{2028}"] {
+                let text = String(repeating: "a", count: count) + last
+                let json = written(capacity: 0) { $0.writeString(text) }
+                #expect(try string(Array(json.utf8)) == Array(text.utf8))
+            }
+        }
+    }
+
     @Test func removeAllStartsAnew() {
         var writer = JSONWriter()
         writer.writeBool(true)
