@@ -87,7 +87,7 @@ import Testing
     }
 
     /// Fills the memory to its last byte; the address sanitizer sees what goes beyond.
-    @Test func everyLengthFits() {
+    @Test func everyLengthFits() throws {
         for count in 0...300 {
             for last in ["a", "\n", "\u{1}", "\u{2028}"] {
                 let text = String(repeating: "a", count: count) + last
