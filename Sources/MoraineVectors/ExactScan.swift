@@ -14,8 +14,10 @@ package enum ExactScan {
     /// level cache.
     private static let batchByteCount = 512 << 10
     /// Bytes of vectors below which a scan stays in its caller's thread.
-    package static let parallelByteCount = 1 << 20
-    /// Bytes of vectors that a thread takes at a time.
+    ///
+    /// Measured: two threads gained nothing on 1 MiB in cache, 17 us, and a little on 2 MiB, 45 us.
+    package static let parallelByteCount = 2 << 20
+    /// Bytes of vectors that a thread takes at a time; a guess: 50 to 100 us.
     private static let shareByteCount = 1 << 20
 
     /// The nearest rows of a space for each query, found by as many threads as the pool has.

@@ -82,7 +82,7 @@ struct ExactScanTests {
         let isDead = { @Sendable (row: UInt32) in row % 7 == 0 }
         for (space, written) in zip(file.spaces, [large, many]) {
             let bytes = space.vectorCount * space.strideByteCount
-            #expect(bytes > 2 * ExactScan.parallelByteCount)
+            #expect(bytes > ExactScan.parallelByteCount)
             let queries = try [query(random.vector(space.dimensions), metric)]
             let wanted = expected(queries[0], written, limit: 300, isDead: isDead)
             for width in [1, 2, 8] {
