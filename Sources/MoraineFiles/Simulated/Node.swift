@@ -190,7 +190,8 @@ final class Node: @unchecked Sendable {
             let source: Content
             switch UInt8.random(in: 0..<8, using: &random) {
             case 0...3: source = content
-            case 4: source = middle
+            // Not where a sync failed: there the middle may show what never reached the disk.
+            case 4 where lost[sector] == nil: source = middle
             default: continue
             }
             let inside = min(sectorByteCount, survivor.byteCount - offset)

@@ -21,7 +21,7 @@ private func start() throws -> (SimulatedFileSystem, any File) {
     return (system, file)
 }
 
-@Suite struct FaultTests {
+@Suite struct SimulatedFaultTests {
     @Test func theNthOperationOfAKindFails() throws {
         let (system, file) = try start()
         system.setFault(Fault(operation: .write, ordinal: 2, errorNumber: EIO))

@@ -25,7 +25,7 @@ private func make(_ system: SimulatedFileSystem, _ name: String, _ bytes: [UInt8
 private let old = [UInt8](repeating: 1, count: 3000)
 private let new = [UInt8](repeating: 2, count: 5000)
 
-@Suite struct CrashTests {
+@Suite struct SimulatedCrashTests {
     @Test(arguments: CrashModel.allCases) func whatIsSyncedSurvives(_ model: CrashModel) throws {
         for seed in 0..<50 as Range<UInt64> {
             let system = SimulatedFileSystem()
