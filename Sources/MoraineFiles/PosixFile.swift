@@ -90,7 +90,7 @@ final class PosixFile: File {
 
     func close() {
         let before = users.bitwiseOr(1, ordering: .acquiringAndReleasing).oldValue
-        if before == 0 { _ = systemClose(descriptor) }
+        if before == 0 { closeDescriptor() }
     }
 
     private func currentByteCount(_ operation: FileError.Operation) throws(FileError) -> UInt64 {
@@ -116,7 +116,13 @@ final class PosixFile: File {
     /// The last call to end after `close` was asked for does the closing.
     private func leave() {
         let after = users.subtract(2, ordering: .acquiringAndReleasing).newValue
-        if after == 1 { _ = systemClose(descriptor) }
+        if after == 1 { closeDescriptor() }
+    }
+
+    private func closeDescriptor() {
+        let result = systemClose(descriptor)
+        // A second close could hit a descriptor that was given out anew.
+        assert(result == 0 || errno != EBADF, "\(path) was closed twice")
     }
 
     private func failure(_ operation: FileError.Operation, _ number: Int32) -> FileError {

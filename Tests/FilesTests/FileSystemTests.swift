@@ -202,6 +202,7 @@ import Darwin
         #expect(try files.lockHolder(path) == nil)
         #expect(try place.bytes("LOCK") == [])
         var second: (any FileLock)? = try files.lock(path)
+        lock.release()
         #expect(errorNumber { _ = try files.lock(path) } == EWOULDBLOCK)
         _ = second
         second = nil

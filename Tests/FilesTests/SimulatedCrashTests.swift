@@ -123,6 +123,23 @@ private let new = [UInt8](repeating: 2, count: 5000)
         #expect(outcomes == [[], ["/a"], ["/b"], ["/c"], ["/a", "/c"], ["/b", "/c"]])
     }
 
+    @Test func aNameIsNotReusedBeforeItWasFreed() throws {
+        var reused = 0
+        for seed in 0..<100 as Range<UInt64> {
+            let system = SimulatedFileSystem()
+            try make(system, "/a", old, sync: true).close()
+            try system.rename("/a", to: "/b")
+            let file = try make(system, "/a", new, sync: false)
+            try file.sync()
+            system.crash(.directories, seed: seed)
+            if system.contents(of: "/a") == new {
+                reused += 1
+                #expect(system.contents(of: "/b") == old)
+            }
+        }
+        #expect(reused > 10)
+    }
+
     @Test func sectorsAreKeptOrLostEachForItself() throws {
         var zeroTails = 0
         var oldLengths = 0
@@ -150,6 +167,35 @@ private let new = [UInt8](repeating: 2, count: 5000)
         #expect(patterns.count > 100)
     }
 
+    @Test func cutBytesNeverReturnUnderANewLength() throws {
+        var lengths: Set<Int> = []
+        for seed in 0..<60 as Range<UInt64> {
+            let system = SimulatedFileSystem()
+            let file = try make(system, "/a", old, sync: true)
+            try file.truncate(to: 0)
+            try file.put([UInt8](repeating: 2, count: 512), at: 2560)
+            system.crash(.sectors, seed: seed)
+            let bytes = system.contents(of: "/a") ?? []
+            let expected: UInt8 = bytes.count == 3000 ? 1 : 0
+            #expect(bytes.prefix(2560).allSatisfy { $0 == expected })
+            lengths.insert(bytes.count)
+        }
+        #expect(lengths == [0, 3000, 3072])
+    }
+
+    @Test func aPrefixMayEndInARemovedFile() throws {
+        var lengths: Set<Int> = []
+        for seed in 0..<100 as Range<UInt64> {
+            let system = SimulatedFileSystem()
+            let file = try make(system, "/a", [], sync: true)
+            for step in 0..<5 as Range<UInt64> { try file.put([1], at: step) }
+            try system.remove("/a")
+            system.crash(.prefix, seed: seed)
+            lengths.insert(system.contents(of: "/a")?.count ?? -1)
+        }
+        #expect(lengths == Set(-1...5))
+    }
+
     @Test func aPrefixHasNoHoles() throws {
         var lengths: Set<Int> = []
         for seed in 0..<200 as Range<UInt64> {
@@ -159,11 +205,14 @@ private let new = [UInt8](repeating: 2, count: 5000)
             for step in 0..<10 as Range<UInt64> {
                 try first.put([UInt8(step + 1)], at: 0)
                 try second.put([UInt8(step + 1)], at: step)
+                try system.createDirectory("/d\(step)")
             }
             system.crash(.prefix, seed: seed)
             let last = Int(system.contents(of: "/a")?.first ?? 0)
             let count = system.contents(of: "/b")?.count ?? 0
             #expect(count == last || count + 1 == last)
+            let folders = try system.list("/").filter(\.isDirectory).count
+            #expect(folders == count || folders + 1 == count)
             #expect(system.contents(of: "/b") == (0..<count).map { UInt8($0 + 1) })
             lengths.insert(count)
         }
