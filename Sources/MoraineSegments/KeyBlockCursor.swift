@@ -108,6 +108,23 @@ struct KeyBlockCursor {
     @inline(__always)
     mutating func skipNumbers() throws(KeyBlockDamage) {
         var left = 3
+        // Eight bytes at a time: the last byte of a varint is the one without the top bit.
+        while position &+ 8 <= end {
+            let word = UnsafeRawPointer(block).loadUnaligned(
+                fromByteOffset: position,
+                as: UInt64.self
+            )
+            var ends = ~UInt64(littleEndian: word) & 0x8080_8080_8080_8080
+            while ends != 0 {
+                left &-= 1
+                if left == 0 {
+                    position &+= ends.trailingZeroBitCount &>> 3 &+ 1
+                    return
+                }
+                ends &= ends &- 1
+            }
+            position &+= 8
+        }
         while left > 0 {
             guard position < end else { throw KeyBlockDamage(offset: position) }
             if block[position] < 0x80 { left &-= 1 }
