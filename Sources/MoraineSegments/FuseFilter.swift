@@ -63,6 +63,9 @@ struct FuseFilter {
             rest /= 3.33
             exponent += 1
         }
+        // Two keys with the same places stay together however many segments there are; longer
+        // segments look at more bits of their hashes.
+        exponent += UInt64(attempt) / 4
         let length = min(1 << exponent, UInt64(KeyFilterHeader.maximumSegmentLength))
         // max(1.125, 0.875 + 0.25 × log(10^6) ÷ log(n)) fingerprints a key.
         let bits = max(1, logarithm(distinct))

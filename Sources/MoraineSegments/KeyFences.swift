@@ -205,7 +205,10 @@ private struct FenceBytes: @unchecked Sendable {
                     found: "\(start(block))"
                 )
             }
-            guard block == 0 || isLast || KeyBytes.compare(key(block - 1), key(block)) < 0 else {
+        }
+        // Only now that all starts are known to ascend.
+        for block in 1..<max(blockCount, 1) {
+            guard KeyBytes.compare(key(block - 1), key(block)) < 0 else {
                 throw FormatError(
                     .range,
                     at: UInt64(12 + blockCount * 8 + start(block)),
