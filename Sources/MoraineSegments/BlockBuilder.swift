@@ -29,7 +29,9 @@ struct BlockBuilder {
         maxLSN = max(maxLSN, lsn)
     }
 
-    /// Compresses the block, hands it out and starts anew. There must be a record.
+    /// Compresses the block, hands it out and starts anew.
+    ///
+    /// There must be a record.
     mutating func close(segmentID: UInt64, blockNumber: UInt32, firstRow: UInt32) -> StoredBlock {
         for start in starts { records.writeUInt32(start) }
         var stored: [UInt8] = []

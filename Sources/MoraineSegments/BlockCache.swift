@@ -2,7 +2,9 @@
 
 import Synchronization
 
-/// A cache of blocks that all document files of a store share. Any thread.
+/// A cache of blocks that all document files of a store share.
+///
+/// Any thread.
 package final class BlockCache: Sendable {
     /// What the cache holds and did since it was made.
     package struct Statistics: Sendable, Equatable {
@@ -94,7 +96,9 @@ private struct ShardState {
     private let byteBudget: Int
     /// The blocks in no order; the clock's hand goes over them.
     private var slots: [Slot] = []
-    /// For each hash the slot's index, −1 where there is none. Linear probing.
+    /// For each hash the slot's index, −1 where there is none.
+    ///
+    /// Linear probing.
     private var table: [Int32] = Array(repeating: -1, count: 64)
     private var hand = 0
     private(set) var statistics = BlockCache.Statistics()

@@ -79,7 +79,9 @@ package final class DeadRows: Sendable {
     }
 
     /// The bits of rows 32,768 × `chunk` and on, 512 words, lowest bit first; `nil` where all of
-    /// them are alive. Valid while this object lives.
+    /// them are alive.
+    ///
+    /// Valid while this object lives.
     ///
     /// - Parameter chunk: below the number of chunks that `rowCount` rows need.
     package func words(ofChunk chunk: Int) -> UnsafePointer<UInt64>? {

@@ -4,7 +4,9 @@ import MoraineBytes
 package import MoraineFormat
 package import MoraineStorage
 
-/// The records of one block. Immutable; what is read from it borrows its memory.
+/// The records of one block.
+///
+/// Immutable; what is read from it borrows its memory.
 package final class DecodedBlock: Sendable {
     /// The header as it was read.
     package let header: DocumentBlockHeader
@@ -39,7 +41,9 @@ package final class DecodedBlock: Sendable {
 
     /// How many records there are; at least one.
     package var recordCount: Int { Int(header.recordCount) }
-    /// The row of the first record. Not for tombstones.
+    /// The row of the first record.
+    ///
+    /// Not for tombstones.
     package var firstRow: UInt32 { header.firstRow }
     /// Bytes of memory that the block takes.
     package var memoryByteCount: Int { bytes.count + 160 }
@@ -53,7 +57,9 @@ package final class DecodedBlock: Sendable {
         return UnsafeRawBufferPointer(rebasing: bytes[start..<end])
     }
 
-    /// Record `index`, 0 ..< `recordCount`. It borrows this block.
+    /// Record `index`, 0 ..< `recordCount`.
+    ///
+    /// It borrows this block.
     package func record(_ index: Int) throws(StoreError) -> DocumentRecord {
         do throws(FormatError) {
             return try DocumentRecord(decoding: recordBytes(index))

@@ -5,7 +5,9 @@ package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
 
-/// Reads and writes `.del` files. They are small, so they are read whole.
+/// Reads and writes `.del` files.
+///
+/// They are small, so they are read whole.
 package enum DeletionFile {
     /// Writes the dead rows of a segment as of a commit, and syncs the file.
     ///

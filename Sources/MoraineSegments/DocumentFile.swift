@@ -5,7 +5,9 @@ package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
 
-/// An open `.doc` file. Any thread.
+/// An open `.doc` file.
+///
+/// Any thread.
 package final class DocumentFile: Sendable {
     let file: SealedFile
     package let segmentID: UInt64

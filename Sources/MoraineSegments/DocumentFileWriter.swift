@@ -26,7 +26,9 @@ package final class DocumentFileWriter {
     package private(set) var minLSN: UInt64 = 0
     package private(set) var maxLSN: UInt64 = 0
 
-    /// Makes the file. The `.doc` file's id is the segment's.
+    /// Makes the file.
+    ///
+    /// The `.doc` file's id is the segment's.
     package init(
         fileSystem: any FileSystem,
         root: String,

@@ -21,7 +21,9 @@ package struct KeyEntry: Sendable, Equatable {
     }
 }
 
-/// A block that does not follow the format. The caller knows which block it is.
+/// A block that does not follow the format.
+///
+/// The caller knows which block it is.
 struct KeyBlockDamage: Error {
     let offset: Int
 }
@@ -86,8 +88,9 @@ struct KeyBlockCursor {
         guard shared == 0 else { throw KeyBlockDamage(offset: start) }
     }
 
-    /// Goes on to the next entry; false behind the last one. The entry's numbers must have been
-    /// read or skipped.
+    /// Goes on to the next entry; false behind the last one.
+    ///
+    /// The entry's numbers must have been read or skipped.
     @inline(__always)
     mutating func next() throws(KeyBlockDamage) -> Bool {
         index &+= 1

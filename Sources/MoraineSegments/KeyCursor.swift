@@ -4,7 +4,9 @@ import MoraineBytes
 import MoraineFormat
 package import MoraineStorage
 
-/// The keys of a key file from a row on. One thread at a time; keeps the file open.
+/// The keys of a key file from a row on.
+///
+/// One thread at a time; keeps the file open.
 package final class KeyCursor {
     private let file: KeyFile
     /// The key as it is put together from what it shares and what follows.
@@ -14,7 +16,9 @@ package final class KeyCursor {
     private var blockCursor: KeyBlockCursor?
     /// The row that `next` will go to.
     private var nextRow: UInt32
-    /// The row's numbers. Meaningful after `next` answered true.
+    /// The row's numbers.
+    ///
+    /// Meaningful after `next` answered true.
     package private(set) var entry = KeyEntry(row: 0, lsn: 0, created: 0, expiry: 0)
 
     init(_ file: KeyFile, from row: UInt32) {
@@ -26,7 +30,9 @@ package final class KeyCursor {
 
     deinit { memory.deallocate() }
 
-    /// The key; valid until the next call of `next`. Empty before the first one.
+    /// The key; valid until the next call of `next`.
+    ///
+    /// Empty before the first one.
     package var key: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[..<keyByteCount])
     }

@@ -5,7 +5,9 @@ package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
 
-/// An open `.key` file, mapped. Any thread; no call but `cursor` allocates.
+/// An open `.key` file, mapped.
+///
+/// Any thread; no call but `cursor` allocates.
 package final class KeyFile: Sendable {
     let file: SealedFile
     package let segmentID: UInt64

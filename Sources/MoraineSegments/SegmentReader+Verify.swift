@@ -5,7 +5,9 @@ package import MoraineStorage
 
 extension SegmentReader {
     /// Checks every byte of both files, and that each row has the same key, LSN, created time and
-    /// expiry in both. Goes on after a finding.
+    /// expiry in both.
+    ///
+    /// Goes on after a finding.
     package func verify(_ report: (Finding) -> Void) {
         keys.verify(report)
         var cursor: KeyCursor?

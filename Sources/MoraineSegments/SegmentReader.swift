@@ -4,7 +4,9 @@ package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
 
-/// An open segment without its vectors. Any thread.
+/// An open segment without its vectors.
+///
+/// Any thread.
 package final class SegmentReader: Sendable {
     package let segmentID: UInt64
     package let documents: DocumentFile

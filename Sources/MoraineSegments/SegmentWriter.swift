@@ -17,7 +17,9 @@ package struct SegmentFiles: Sendable, Equatable {
     package let maxLSN: UInt64
 }
 
-/// Writes `.doc` and `.key` of a segment. One thread at a time.
+/// Writes `.doc` and `.key` of a segment.
+///
+/// One thread at a time.
 ///
 /// Documents come in key order: by collection id, then by the id's bytes. So do tombstones, which
 /// may come between the documents or after them. A writer that goes before `finish`, or fails,
@@ -122,7 +124,9 @@ package final class SegmentWriter {
         documents.addTombstone(collectionID: collectionID, id: id, lsn: lsn, time: time)
     }
 
-    /// Completes and syncs both files. The folder is the caller's to sync.
+    /// Completes and syncs both files.
+    ///
+    /// The folder is the caller's to sync.
     ///
     /// - Parameter collections: the shapes of at least those collections that have a record.
     package func finish(collections: [CollectionShape]) throws(StoreError) -> SegmentFiles {
@@ -150,7 +154,9 @@ package final class SegmentWriter {
         }
     }
 
-    /// Closes the files and removes them. Harmless after `finish`.
+    /// Closes the files and removes them.
+    ///
+    /// Harmless after `finish`.
     package func abandon() {
         documents.abandon()
         keys.abandon()
