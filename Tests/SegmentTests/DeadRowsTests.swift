@@ -31,7 +31,7 @@ import Testing
         var visited: [UInt32] = []
         rows.forEach { visited.append($0) }
         #expect(visited == all)
-        for _ in 0..<200 {
+        for _ in 0..<20 {
             let a = UInt32(random.below(rowCount + 1))
             let b = UInt32(random.below(rowCount + 1))
             let range = min(a, b)..<max(a, b)
