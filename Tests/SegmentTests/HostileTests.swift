@@ -272,4 +272,105 @@ private struct OpenedFile {
             }
         }
     }
+
+    /// More records than their starts leave room for.
+    @Test(arguments: [10, 21, 1_000, UInt32.max]) func recordCountsThatCannotBe(count: UInt32)
+        throws
+    {
+        let fixture = try Fixture()
+        let segment = try fixture.write([], tombstones: [Row("a"), Row("b")], codec: .none)
+        var file = try OpenedFile(
+            fixture,
+            name: FileNames.document(7),
+            kind: .document,
+            reference: segment.document
+        )
+        let entry = try fixture.open(segment).documents.index[0]
+        #expect(entry.rawByteCount < 50)
+        withUnsafeBytes(of: count.littleEndian) {
+            file.sections[0].bytes.replaceSubrange(24..<28, with: $0)
+            file.sections[1].bytes.replaceSubrange(20..<24, with: $0)
+        }
+        reseal(&file.sections[0].bytes, 0, entry, fixture.storeID)
+        let reference = try file.seal()
+        #expect(throws: StoreError.self) {
+            try DocumentFile(
+                fileSystem: fixture.files,
+                root: fixture.root,
+                segmentID: 7,
+                storeID: fixture.storeID,
+                reference: reference,
+                cache: nil
+            ).forEachTombstone { _ throws(StoreError) in true }
+        }
+    }
+
+    /// Dead rows behind the last one, in its chunk and beyond it.
+    @Test(arguments: [4_464, 32_768, 65_535] as [UInt16])
+    func deadRowsBehindTheLastOne(low: UInt16) throws {
+        let fixture = try Fixture()
+        let reference = try DeletionFile.write(
+            DeadRows(rowCount: 70_000).with(dead: [69_999]),
+            lsn: 4,
+            fileSystem: fixture.files,
+            root: fixture.root,
+            segmentID: 7,
+            fileID: 9,
+            storeID: fixture.storeID,
+            createdLSN: 4
+        )
+        var file = try OpenedFile(
+            fixture,
+            name: FileNames.deletions(7, fileID: 9),
+            kind: .deletions,
+            reference: reference
+        )
+        withUnsafeBytes(of: low.littleEndian) {
+            file.sections[1].bytes.replaceSubrange(8..<10, with: $0)
+        }
+        let changed = try file.seal()
+        #expect(throws: StoreError.self) {
+            try DeletionFile.read(
+                fileSystem: fixture.files,
+                root: fixture.root,
+                segmentID: 7,
+                storeID: fixture.storeID,
+                reference: changed,
+                rowCount: 70_000
+            )
+        }
+    }
+
+    /// An entry that shares more than the key before it has, and a restart that lies.
+    @Test(arguments: [true, false]) func keyBlocksThatContradictThemselves(shared: Bool) throws {
+        let fixture = try Fixture()
+        let rows = (10..<40).map { Row("\($0)") }
+        let segment = try fixture.write(rows)
+        var file = try OpenedFile(
+            fixture,
+            name: FileNames.key(7, fileID: 8),
+            kind: .key,
+            reference: segment.key
+        )
+        // The first entry is 0, 6, six bytes of key, and numbers of 1, 6 and 1 bytes; the second
+        // follows it. The second restart stands before the two counts.
+        #expect(file.sections[0].bytes[16] == 5)
+        file.sections[0].bytes[shared ? 16 : 4_090] = shared ? 100 : 200
+        let changed = try file.seal()
+        let keys = try KeyFile(
+            fileSystem: fixture.files,
+            root: fixture.root,
+            segmentID: 7,
+            storeID: fixture.storeID,
+            reference: changed
+        )
+        var findings: [Finding] = []
+        keys.verify { findings.append($0) }
+        #expect(findings.contains { $0.kind == .block })
+        if shared {
+            let cursor = keys.cursor(from: 0)
+            #expect(try cursor.next())
+            #expect(throws: StoreError.self) { try cursor.next() }
+        }
+    }
 }
