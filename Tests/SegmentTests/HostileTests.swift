@@ -373,4 +373,26 @@ private struct OpenedFile {
             #expect(throws: StoreError.self) { try cursor.next() }
         }
     }
+
+    @Test func aFilterThatHoldsBackAKeyIsFound() throws {
+        let fixture = try Fixture()
+        let segment = try fixture.write((10..<40).map { Row("\($0)") })
+        var file = try OpenedFile(
+            fixture,
+            name: FileNames.key(7, fileID: 8),
+            kind: .key,
+            reference: segment.key
+        )
+        for place in 24..<file.sections[2].bytes.count { file.sections[2].bytes[place] ^= 1 }
+        let keys = try KeyFile(
+            fileSystem: fixture.files,
+            root: fixture.root,
+            segmentID: 7,
+            storeID: fixture.storeID,
+            reference: try file.seal()
+        )
+        var findings: [Finding] = []
+        keys.verify { findings.append($0) }
+        #expect(findings.count == 30 && findings.allSatisfy { $0.kind == .mismatch })
+    }
 }
