@@ -110,6 +110,7 @@ package func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
         if word & 0x8080_8080_8080_8080 != 0 { break }
         at &+= 8
     }
+    while at < bytes.count, bytes[at] < 0x80 { at &+= 1 }
     let rest = UnsafeRawBufferPointer(rebasing: bytes[at...])
     if rest.isEmpty { return true }
     return rest.withMemoryRebound(to: UInt8.self) { (try? UTF8Span(validating: $0.span)) != nil }
