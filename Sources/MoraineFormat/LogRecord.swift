@@ -44,6 +44,7 @@ package struct LogRecord: Sendable, Equatable {
         ByteField("operationCount", offset: 32, size: 4, type: "u32"),
         ByteField("type", offset: 36, size: 2, type: "u16"),
         ByteField("flags", offset: 38, size: 2, type: "u16"),
+        ByteField("payload", offset: 40, size: nil, type: "u8[]"),
     ]
 
     /// Bytes that a record with this payload takes, padding included.
