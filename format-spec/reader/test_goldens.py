@@ -1,0 +1,92 @@
+"""The independent reader reads the goldens.
+
+    python3 -m unittest discover format-spec/reader
+"""
+
+import os
+import struct
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import moraine_read as reader  # noqa: E402
+
+FOLDER = os.path.join(HERE, "..", "golden", "v1")
+STORE_ID = bytes.fromhex("00112233445566778899aabbccddeeff")
+TIME = 1_700_000_000_000
+
+
+def golden(name):
+    """The parts of a golden file, by title."""
+    parts, title = {}, None
+    with open(os.path.join(FOLDER, name), encoding="utf-8") as lines:
+        for line in map(str.strip, lines):
+            if line.startswith("== "):
+                title = line[3:]
+                parts[title] = b""
+            elif line and not line.startswith("#"):
+                words = line.split("|")[0].split()
+                if words[1:2] == ["x"]:
+                    parts[title] += bytes.fromhex(words[0]) * int(words[2])
+                else:
+                    parts[title] += bytes.fromhex("".join(words))
+    return parts
+
+
+class Goldens(unittest.TestCase):
+    def test_header_and_footer(self):
+        parts = golden("file-header.hex")
+        header = reader.read_header(parts["Header"], "7.doc", b"DC", STORE_ID, 7)
+        self.assertEqual(header.createdLSN, 41)
+        footer = reader.Footer(*reader.FOOTER.unpack(parts["Footer"]))
+        self.assertEqual((footer.fileByteCount, footer.maxLSN, footer.fileID), (1280, 300, 7))
+        seeds = struct.unpack("<QQ", STORE_ID)
+        self.assertEqual(footer.footerChecksum, reader.crc(seeds, parts["Footer"][:56]))
+
+    def test_log(self):
+        parts = golden("log.hex")
+        log = reader.LogFile(b"".join(parts.values()), "W", b"WL", STORE_ID, 9)
+        self.assertEqual((log.log.firstNumber, log.log.predecessorEnd), (300, 4352))
+        commit = log.record(4096, len(log.data))
+        self.assertEqual((commit.number, commit.promised, commit.operationCount), (300, 299, 3))
+        marker = log.record(commit.end, len(log.data))
+        self.assertEqual((marker.type, marker.promised), (reader.MARKER, 300))
+        for at in range(4096, commit.end):
+            log.data = bytearray(log.data)
+            log.data[at] ^= 4
+            self.assertIsNone(log.record(4096, len(log.data)), at)
+            log.data[at] ^= 4
+
+    def test_manifest(self):
+        parts = golden("manifest.hex")
+        edits = b"".join(data for title, data in parts.items() if title != "Record")
+        cursor = reader.Cursor(edits, "M", 0, "edit")
+        for _ in range(7):
+            reader.read_edit(cursor)
+        cursor.expect_end()
+        self.assertEqual(parts["Record"][40 : 40 + len(edits)], edits)
+
+    def test_root(self):
+        parts = golden("root.hex")
+        root = reader.read_root(parts["Copy"] + parts["Second copy"])
+        self.assertEqual((root.sequence, root.state, root.logEnd), (17, reader.CLOSED, 4336))
+        self.assertEqual(root.createdTime, TIME)
+
+    def test_documents(self):
+        parts = golden("document.hex")
+        for title in ("Document", "Document without vector", "Tombstone"):
+            cursor = reader.Cursor(parts[title], "7.doc", 0, title)
+            record = reader.read_document_record(cursor)
+            cursor.expect_end()
+            self.assertEqual(record.lsn, 5 if title == "Document without vector" else 300)
+        cursor = reader.Cursor(parts["Metadata"], "7.doc", 0, "metadata")
+        self.assertEqual(
+            reader.metadata_text(cursor),
+            '{"array":[null,{}],"double":-0.0,"false":false,"integer":-9223372036854775808,'
+            '"null":null,"object":{"":1e+300},"string":"å\\u0000","true":true}',
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
