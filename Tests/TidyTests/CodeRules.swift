@@ -170,22 +170,21 @@ private func findUnprotected(_ file: SourceFile) -> [(line: Int, what: String)] 
 
 /// Files whose declarations go by other words than the file's name.
 private let gatherings = [
-    "Hashing": "hash64",
     "NameTree": "SimulatedState",
     "HeldSources": "ManualClock and SeededRandom",
 ]
 
-/// A file of which no declaration shares a word with the name, `Type+Aspect` taken apart.
+/// A file of which no declaration shares the beginning of a word with the name, `Type+Aspect` taken apart.
 private func findNames(_ file: SourceFile) -> [(line: Int, what: String)] {
     let stem = String(file.name.dropLast(".swift".count).prefix { $0 != "+" })
     let pattern =
         #"\b(?:struct|class|enum|protocol|actor|extension|typealias|func|macro)\s+([\w.]+)"#
     let declared = Set(matches(pattern, in: file.code).map { $0.groups[1] })
     guard !declared.isEmpty, gatherings[stem] == nil else { return [] }
-    func words(_ name: String) -> Set<String> {
+    func words(_ name: String) -> Set<Substring> {
         Set(
             matches(#"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])"#, in: name)
-                .map { $0.groups[0].lowercased() }
+                .map { $0.groups[0].lowercased().prefix(4) }
         )
     }
     let isNamed = declared.contains { !words($0).isDisjoint(with: words(stem)) }

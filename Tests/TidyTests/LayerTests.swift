@@ -73,15 +73,18 @@ private struct PackageList {
     /// The public module and what stands above it.
     private static let upper = ["Moraine", "moraine-cli", "MoraineSimulation", "moraine-bench"]
 
+    /// System calls; in MoraineJSON only realloc, which Swift's own memory lacks; in programs the
+    /// descriptors and signals of their process.
+    private static let callers = ["MoraineFiles", "MoraineJSON", "moraine-cli", "moraine-bench"]
+
     /// Modules of the system, and who may import them below the tests.
     private static let systemModules: [String: @Sendable (String) -> Bool] = [
         "Synchronization": { _ in true },
         "Foundation": { upper.contains($0) },
         "FoundationEssentials": { upper.contains($0) },
         "Dispatch": { upper.contains($0) || $0 == "MoraineFiles" },
-        // System calls; in MoraineJSON only realloc, which Swift's own memory lacks.
-        "Glibc": { ["MoraineFiles", "MoraineJSON"].contains($0) },
-        "Darwin": { ["MoraineFiles", "MoraineJSON"].contains($0) },
+        "Glibc": { callers.contains($0) },
+        "Darwin": { callers.contains($0) },
     ]
 
     private static func imports(_ code: String) -> [Match] {
