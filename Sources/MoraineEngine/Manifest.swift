@@ -131,9 +131,18 @@ package final class ManifestWriter {
     }
 
     /// Appends edits as one record and syncs it.
+    ///
+    /// After `noSpace` nothing was added and the manifest goes on; after another error nothing
+    /// may be written to it again.
     package func commit(_ edits: [ManifestEdit]) throws(StoreError) {
+        let before = log.lastNumber
         Self.append(edits, to: log)
-        try log.flush()
+        do throws(StoreError) {
+            try log.flush()
+        } catch {
+            log.discardBuffer(backTo: before)
+            throw error
+        }
         // DURABLE: the edit is the moment at which new files become part of the store and old
         // ones stop being needed; nothing that relies on it may happen before.
         try log.sync()

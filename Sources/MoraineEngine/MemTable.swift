@@ -15,8 +15,10 @@ package struct MemRow: ~Copyable {
     package let id: UnsafeRawBufferPointer
     /// Prefixed text, prefixed metadata; empty for a tombstone.
     package let body: UnsafeRawBufferPointer
-    /// Little-endian f32s at any alignment; `nil` without vector.
-    package let vector: UnsafeRawPointer?
+    /// As many floats as the collection has dimensions; `nil` without vector.
+    package let vector: UnsafePointer<Float>?
+    /// The vector's norm; 0 without vector.
+    package let norm: Float
     package let lsn: UInt64
     package let created: UInt64
     package let updated: UInt64
@@ -99,9 +101,9 @@ package final class MemTable: @unchecked Sendable {
 
     // MARK: Writing, under the commit lock
 
-    /// Copies a commit's payload to where its rows can point into it.
-    package func adopt(_ payload: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-        arena.copy(payload)
+    /// Copies bytes to where a row can point at them, at a multiple of 8.
+    package func adopt(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        arena.copy(bytes)
     }
 
     /// The newest row of a key, whether put or delete, whatever its LSN.
@@ -114,7 +116,8 @@ package final class MemTable: @unchecked Sendable {
     /// Adds a row and makes it the newest of its key. The pointers come from `adopt`.
     package func add(
         collectionID: UInt32, isTombstone: Bool, id: UnsafeRawBufferPointer,
-        body: UnsafeRawBufferPointer, vector: UnsafeRawPointer?, lsn: UInt64, created: UInt64,
+        body: UnsafeRawBufferPointer, vector: UnsafePointer<Float>?,
+        norm: Float, lsn: UInt64, created: UInt64,
         updated: UInt64, expiry: UInt64
     ) {
         let number = rows.load(ordering: .relaxed)
@@ -127,7 +130,7 @@ package final class MemTable: @unchecked Sendable {
         (chunks[chunk].unsafelyUnwrapped + number % Self.rowsPerChunk).initialize(
             to: MemRow(
                 collectionID: collectionID, isTombstone: isTombstone, id: id, body: body,
-                vector: vector, lsn: lsn, created: created, updated: updated, expiry: expiry,
+                vector: vector, norm: norm, lsn: lsn, created: created, updated: updated, expiry: expiry,
                 previous: previous, previousInCollection: previousInCollection,
                 death: Atomic(.max)))
         rows.store(number + 1, ordering: .releasing)

@@ -41,12 +41,14 @@ package struct StoreState: Sendable, Equatable {
         case .collection(let shape, let createdLSN):
             let isNew =
                 collections[shape.id] == nil
-                && !collections.values.contains { $0.shape.name == shape.name }
+                && !collections.values.contains { $0.shape.name.utf8.elementsEqual(shape.name.utf8) }
             try expect(isNew, "collection", "a new id and name", "\(shape.id) \(shape.name)")
             collections[shape.id] = Collection(shape: shape, createdLSN: createdLSN)
         case .segment(let entry):
             try expect(
                 !segments.contains { $0.id == entry.id }, "segment", "a new id", "\(entry.id)")
+            for input in entry.inputs { deletions[input] = nil }
+            segments.removeAll { entry.inputs.contains($0.id) }
             segments.append(entry)
         case .deletions(let entry):
             let segment = segments.first { $0.id == entry.segmentID }

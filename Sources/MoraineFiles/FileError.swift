@@ -37,6 +37,9 @@ package struct FileError: Error, Sendable, Equatable {
     /// The system's sentence for the errno.
     package var reason: String { String(cString: strerror(errorNumber)) }
 
+    /// True when a lock is refused because somebody else holds it.
+    package var isHeldByOther: Bool { operation == .lock && errorNumber == EWOULDBLOCK }
+
     /// True when the disk or the quota is full.
     package var isNoSpace: Bool { errorNumber == ENOSPC || errorNumber == EDQUOT }
 

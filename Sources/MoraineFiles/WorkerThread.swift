@@ -35,6 +35,12 @@ package final class WorkerThread: @unchecked Sendable {  // all stored propertie
         self.handle = handle
     }
 
+    /// The number of this process.
+    package static var processID: Int32 { getpid() }
+
+    /// Processors that this process may use.
+    package static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
     /// Waits until the thread has ended, or lets it go when called by the thread itself.
     /// To be called exactly once.
     package func join() {
@@ -95,6 +101,16 @@ package final class Monitor: @unchecked Sendable {  // the memory is only used b
     /// Lets go of the lock, waits for a signal (or wakes without one), takes the lock again.
     /// Only inside `withLock`, in a loop that checks what is waited for.
     package func wait() { pthread_cond_wait(condition, mutex) }
+
+    /// As `wait`, but at most about that long.
+    package func wait(milliseconds: Int) {
+        var deadline = timespec()
+        clock_gettime(CLOCK_REALTIME, &deadline)
+        let nanoseconds = deadline.tv_nsec + milliseconds % 1_000 * 1_000_000
+        deadline.tv_sec += milliseconds / 1_000 + nanoseconds / 1_000_000_000
+        deadline.tv_nsec = nanoseconds % 1_000_000_000
+        pthread_cond_timedwait(condition, mutex, &deadline)
+    }
 
     /// Wakes one thread that waits.
     package func signal() { pthread_cond_signal(condition) }

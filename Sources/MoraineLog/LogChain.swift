@@ -65,8 +65,11 @@ package struct LogChain {
         package var end: UInt64
         /// A tail that was never acknowledged, when there is one.
         package var torn: StoreError?
-        /// For each link, the offset behind its last counted record.
+        /// For each link, the offset behind its last commit, markers after it not counted: a
+        /// marker is never synced for its own sake.
         package var linkEnds: [UInt64]
+        /// For each link, the last number in it.
+        package var linkNumbers: [UInt64]
     }
 
     /// Reads everything, calling `visit` for each commit above the floor, at most `limit`.
@@ -76,8 +79,29 @@ package struct LogChain {
         upTo limit: UInt64 = .max, _ visit: (Entry) throws(StoreError) -> Void
     ) throws(StoreError) -> Outcome {
         var state = ChainState(chain: self, limit: limit)
-        for index in links.indices { try state.read(index, visit) }
-        return state.outcome
+        for index in links.indices {
+            if index < firstIndex {
+                state.skip(index)
+            } else {
+                try state.read(index, isFirst: index == firstIndex, visit)
+            }
+        }
+        return try state.finish()
+    }
+}
+
+extension LogChain {
+    /// The first file that is read: files before one that does not continue its predecessor hold
+    /// nothing above the floor.
+    fileprivate var firstIndex: Int {
+        var first = 0
+        for index in links.indices.dropFirst()
+        where links[index].header.predecessor != links[index - 1].header.fileID
+            && links[index].header.firstNumber &- 1 <= floor
+        {
+            first = index
+        }
+        return first
     }
 }
 
@@ -88,27 +112,35 @@ private struct ChainState {
     var outcome: LogChain.Outcome
     /// The number that the next commit must have.
     var expected: UInt64
+    /// The highest promise of a record.
+    var recordPromise: UInt64 = 0
 
     init(chain: LogChain, limit: UInt64) {
         self.chain = chain
         self.limit = limit
-        expected = chain.links.first?.header.firstNumber ?? 0
-        let later = chain.links.dropFirst().map { $0.header.firstNumber &- 1 }.max() ?? 0
+        expected = chain.floor &+ 1
         outcome = LogChain.Outcome(
-            lastNumber: expected &- 1, promise: max(chain.promise, later),
-            end: UInt64(LogHeader.byteCount), torn: nil, linkEnds: [])
+            lastNumber: expected &- 1, promise: chain.promise,
+            end: UInt64(LogHeader.byteCount), torn: nil, linkEnds: [], linkNumbers: [])
     }
 
-    mutating func read(_ index: Int, _ visit: (LogChain.Entry) throws(StoreError) -> Void)
-        throws(StoreError)
-    {
+    /// Passes over a file that holds nothing above the floor.
+    mutating func skip(_ index: Int) {
+        outcome.linkEnds.append(UInt64(LogHeader.byteCount))
+        outcome.linkNumbers.append(chain.floor)
+    }
+
+    mutating func read(
+        _ index: Int, isFirst: Bool, _ visit: (LogChain.Entry) throws(StoreError) -> Void
+    ) throws(StoreError) {
         let link = chain.links[index]
-        try enter(index)
+        try enter(index, isFirst: isFirst)
         let successor = index + 1 < chain.links.count ? chain.links[index + 1].header : nil
         let end = try end(of: link, successor: successor)
         var reader = LogReader(file: link.file, header: link.header, to: end)
         var parts = PartAssembler()
         var validEnd = reader.position
+        var commitEnd = reader.position
         loop: while true {
             switch try reader.next() {
             case .end:
@@ -120,7 +152,7 @@ private struct ChainState {
                 try stop(&reader, at: validEnd, isLast: successor == nil, reason: reason)
                 break loop
             case .record(let record, let payload, let offset):
-                outcome.promise = max(outcome.promise, record.promised)
+                recordPromise = max(recordPromise, record.promised)
                 let accepted = try accept(
                     record, payload, at: offset, in: index, parts: &parts, visit)
                 guard accepted else {
@@ -130,35 +162,37 @@ private struct ChainState {
                     try stop(&reader, at: validEnd, isLast: successor == nil, reason: reason)
                     break loop
                 }
-                if !parts.isOpen { validEnd = reader.position }
+                if !parts.isOpen {
+                    validEnd = reader.position
+                    if record.kind != .marker { commitEnd = reader.position }
+                }
             }
         }
         outcome.end = validEnd
-        outcome.linkEnds.append(validEnd)
+        outcome.linkEnds.append(commitEnd)
+        outcome.linkNumbers.append(outcome.lastNumber)
     }
 
-    /// Checks that a file follows the one before it.
-    private mutating func enter(_ index: Int) throws(StoreError) {
+    /// Checks that a file follows the one before it, or that the floor covers what lies between.
+    private mutating func enter(_ index: Int, isFirst: Bool) throws(StoreError) {
         let header = chain.links[index].header
-        if index > 0 {
+        if !isFirst {
             let before = chain.links[index - 1].header
-            guard
-                header.predecessor == before.fileID
-                    || (header.firstNumber &- 1) <= chain.floor
-            else {
+            guard header.predecessor == before.fileID else {
                 throw damage(
                     link: index, at: 80, field: "predecessor", expected: "\(before.fileID)",
                     found: "\(header.predecessor)")
             }
         }
-        if header.firstNumber != expected {
-            guard header.firstNumber > expected, header.firstNumber &- 1 <= chain.floor else {
-                throw damage(
-                    link: index, at: 96, field: "firstNumber", expected: "\(expected)",
-                    found: "\(header.firstNumber)")
-            }
-            expected = header.firstNumber
+        let isCovered = header.firstNumber &- 1 <= chain.floor
+        let isNext = !isFirst && header.firstNumber == expected
+        let isGap = isFirst || header.firstNumber > expected
+        guard header.firstNumber >= 1, isNext || (isGap && isCovered) else {
+            throw damage(
+                link: index, at: 96, field: "firstNumber", expected: "\(expected)",
+                found: "\(header.firstNumber)")
         }
+        expected = header.firstNumber
         outcome.lastNumber = expected &- 1
     }
 
@@ -229,10 +263,10 @@ private struct ChainState {
         _ reader: inout LogReader, at offset: UInt64, isLast: Bool, reason: FormatError?
     ) throws(StoreError) {
         let beyond = try reader.promiseBeyond()
-        outcome.promise = max(outcome.promise, beyond)
+        recordPromise = max(recordPromise, beyond)
         let found = reason.map { "\($0.field): \($0.found)" } ?? "the end of the file"
         let mustBeWhole = !isLast || chain.exactEnd != nil
-        if expected <= outcome.promise || mustBeWhole {
+        if isPromised || mustBeWhole {
             throw StoreError(
                 .corrupted, "an acknowledged record of the log is damaged",
                 path: reader.file.path, offset: offset, expected: "record \(expected)",
@@ -244,6 +278,24 @@ private struct ChainState {
                 path: reader.file.path, offset: offset, expected: "record \(expected)",
                 found: found)
         }
+    }
+
+    /// True when the next commit was acknowledged. What ROOT promises may be in segments only,
+    /// without ever having been in the log; what a record promises was in the log.
+    private var isPromised: Bool {
+        expected <= recordPromise || max(expected, chain.floor &+ 1) <= chain.promise
+    }
+
+    /// The end of the chain: nothing that was acknowledged may be missing.
+    mutating func finish() throws(StoreError) -> LogChain.Outcome {
+        outcome.promise = max(chain.promise, recordPromise)
+        guard !isPromised else {
+            throw StoreError(
+                .corrupted, "the log ends before a commit that was acknowledged",
+                path: chain.links.last?.file.path, offset: outcome.end,
+                expected: "record \(outcome.promise)", found: "record \(outcome.lastNumber)")
+        }
+        return outcome
     }
 
     private func damage(

@@ -110,6 +110,14 @@ package final class LogWriter {
         buffer.removeAll()
     }
 
+    /// Forgets what is in the buffer, which a failed `flush` did not write, back to record
+    /// `number`. Bytes that did reach the file are overwritten by the next record.
+    package func discardBuffer(backTo number: UInt64) {
+        buffer.removeAll()
+        position = writtenEnd
+        lastNumber = number
+    }
+
     /// Syncs the file; afterwards every record flushed before the call is promised.
     package func sync() throws(StoreError) {
         let covered = lastNumber

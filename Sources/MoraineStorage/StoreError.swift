@@ -44,6 +44,8 @@ package struct StoreError: Error, Sendable {
     package var found: String?
     /// The errno, where the operating system refused.
     package var errorNumber: Int32?
+    /// True when the operating system could not make bytes durable: what is on disk is not known.
+    package private(set) var isFailedSync = false
 
     package init(
         _ code: Code, _ message: String, path: String? = nil, offset: UInt64? = nil,
@@ -67,7 +69,7 @@ package struct StoreError: Error, Sendable {
             code = .noSpace
         } else if error.isPermission {
             code = .permissionDenied
-        } else if error.holder != nil {
+        } else if error.isHeldByOther {
             code = .locked
         } else {
             code = .inputOutput
@@ -75,6 +77,7 @@ package struct StoreError: Error, Sendable {
         self.init(
             code, "cannot \(doing): \(error.operation.rawValue) failed: \(error.reason)",
             path: error.path, errorNumber: error.errorNumber)
+        isFailedSync = error.operation == .sync || error.operation == .syncDirectory
     }
 
     /// Bytes of `path` that do not follow the format; the structure starts at `base`.

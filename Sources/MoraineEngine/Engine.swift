@@ -1,0 +1,221 @@
+// A store, open: one writer or a reader beside one. Ties commits, checkpoints and versions
+// together; see ARCHITECTURE.md, "Life of a write".
+//
+// Locks, in the order in which they are taken: the commit lock (held over the log's write and
+// sync), then `current`, the version that readers take. Nothing is called back under either.
+
+import MoraineBytes
+import MoraineFiles
+import MoraineFormat
+import MoraineLog
+import MoraineSegments
+package import MoraineStorage
+import MoraineVectors
+import Synchronization
+
+/// An open store. All methods may be called from any thread; they block unless they say otherwise.
+package final class Engine: Sendable {
+    package let folder: String
+    package let options: EngineOptions
+    /// What opening had to say: a tail of the log that was cut, a copy of ROOT that is damaged.
+    package let openingNotes: [StoreError]
+
+    let cache: BlockCache
+    let scanPool: ScanPool
+    let fileLock: (any FileLock)?
+    let processID: Int32
+    /// The newest version; `nil` once closed.
+    let current: Mutex<Version?>
+    let closing = Mutex(false)
+    /// Guards `writer`; `nil` for a reader.
+    let commitLock = Mutex(())
+    let writer: Writer?
+    let queue = Mutex<CommitQueue?>(nil)
+    let checkpoints = Mutex<BackgroundWork?>(nil)
+    let syncs = Mutex<IntervalSync?>(nil)
+    /// One refresh at a time.
+    let refreshing = Mutex(())
+    let ids: IDCounters
+
+    // MARK: Opening
+
+    /// Opens the store in `folder`, making it when there is nothing and `createsStore` is set.
+    ///
+    /// - Throws: `locked` naming the writer's process, `notAStore`, `corrupted`, `newerFormat`,
+    ///   `notFound`, `permissionDenied`, `inputOutput`.
+    package static func open(at folder: String, options: EngineOptions) throws(StoreError)
+        -> Engine
+    {
+        let folder = trimmed(folder)
+        let engine =
+            options.isReadOnly
+            ? try openForReading(folder, options) : try openForWriting(folder, options)
+        if !options.isReadOnly {
+            do throws(StoreError) {
+                try engine.startServing()
+            } catch {
+                try? engine.close()
+                throw error
+            }
+        }
+        return engine
+    }
+
+    private static func trimmed(_ folder: String) -> String {
+        var path = folder
+        while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
+        return path
+    }
+
+    private static func openForWriting(_ folder: String, _ options: EngineOptions)
+        throws(StoreError) -> Engine
+    {
+        let creator = StoreCreator(options: options, folder: folder)
+        var contents = try creator.contents()
+        if case .store = contents {} else if !options.createsStore { throw absent(folder) }
+        try refuseNetwork(folder, options)
+        if case .nothing = contents {
+            do throws(FileError) {
+                try options.fileSystem.createDirectory(folder)
+            } catch {
+                throw StoreError(error, doing: "make the store's folder")
+            }
+        }
+        let lock = try takeLock(folder, options)
+        do throws(StoreError) {
+            // Another process may have made the store before this one got the lock.
+            contents = try creator.contents()
+            if case .store = contents {} else { try creator.create() }
+            let cache = BlockCache(byteBudget: options.blockCacheByteCount)
+            let opened = try StoreOpener(
+                options: options, folder: folder, cache: cache, promisedOnly: false
+            ).open()
+            return Engine(folder, options, cache: cache, lock: lock, opened: opened)
+        } catch {
+            lock.release()
+            throw error
+        }
+    }
+
+    static func absent(_ folder: String) -> StoreError {
+        StoreError(
+            .notAStore, "there is no store here", path: folder, expected: "a store",
+            found: "none")
+    }
+
+    private static func refuseNetwork(_ folder: String, _ options: EngineOptions)
+        throws(StoreError)
+    {
+        // A folder that is not there yet stands on the file system of its parent.
+        guard let volume = try? options.fileSystem.volume(folder), volume.isNetwork else { return }
+        throw StoreError(
+            .readOnly,
+            "the store is on a network file system (\(volume.kind)), where locks and syncs cannot "
+                + "be trusted; it can be opened for reading only", path: folder)
+    }
+
+    private static func takeLock(_ folder: String, _ options: EngineOptions) throws(StoreError)
+        -> any FileLock
+    {
+        do throws(FileError) {
+            return try options.fileSystem.lock(FileNames.path(folder, FileNames.lock))
+        } catch {
+            if error.isHeldByOther {
+                let holder = error.holder.map { "process \($0)" } ?? "another process"
+                throw StoreError(
+                    .locked, "the store is in use by \(holder)", path: error.path,
+                    expected: "no other writer", found: holder)
+            }
+            throw StoreError(error, doing: "lock the store")
+        }
+    }
+
+    private static func openForReading(_ folder: String, _ options: EngineOptions)
+        throws(StoreError) -> Engine
+    {
+        guard case .store = try StoreCreator(options: options, folder: folder).contents() else {
+            throw absent(folder)
+        }
+        let cache = BlockCache(byteBudget: options.blockCacheByteCount)
+        let opened = try read(folder, options, cache: cache, known: [:])
+        return Engine(folder, options, cache: cache, lock: nil, opened: opened)
+    }
+
+    /// Reads a store that a writer may be changing: what vanishes meanwhile is looked for again
+    /// in the newer state.
+    static func read(
+        _ folder: String, _ options: EngineOptions, cache: BlockCache, known: [UInt64: Segment]
+    ) throws(StoreError) -> OpenedState {
+        var attempt = 0
+        while true {
+            let hasWriter = holder(folder, options) != nil
+            do throws(StoreError) {
+                return try StoreOpener(
+                    options: options, folder: folder, cache: cache, promisedOnly: hasWriter,
+                    known: known
+                ).open()
+            } catch {
+                attempt += 1
+                // Without a writer nothing changes: what is wrong is wrong. A writer that has
+                // just gone may have left the state that was being read.
+                let mayHaveMoved = hasWriter || holder(folder, options) != nil || attempt == 1
+                guard error.code == .corrupted, mayHaveMoved, attempt < 8 else { throw error }
+            }
+        }
+    }
+
+    private static func holder(_ folder: String, _ options: EngineOptions) -> Int32? {
+        try? options.fileSystem.lockHolder(FileNames.path(folder, FileNames.lock))
+    }
+
+    private init(
+        _ folder: String, _ options: EngineOptions, cache: BlockCache, lock: (any FileLock)?,
+        opened: OpenedState
+    ) {
+        self.folder = folder
+        self.options = options
+        self.cache = cache
+        fileLock = lock
+        processID = WorkerThread.processID
+        scanPool = ScanPool(width: options.scanThreadCount)
+        openingNotes = opened.notes
+        ids = IDCounters(
+            nextFile: opened.nextFileID, nextCollection: opened.nextCollectionID)
+        current = Mutex(
+            Version(
+                lsn: opened.lastLSN, time: opened.lastTime, table: opened.collections,
+                memtables: [opened.memtable], segments: opened.segments, scanPool: scanPool))
+        writer =
+            lock == nil ? nil : Writer(options: options, folder: folder, opened: opened, ids: ids)
+    }
+
+    /// Starts the writer's threads, and the writer itself when there are commits to make safe.
+    private func startServing() throws(StoreError) {
+        guard let writer else { return }
+        writer.publish = { [weak self] in self?.publish($0) }
+        let isThreaded = options.runsInBackground
+        let work = try BackgroundWork(hasThread: isThreaded) { [weak self] () throws(StoreError) in
+            try self?.writeCheckpoint()
+        }
+        checkpoints.withLock { $0 = work }
+        let commits = try CommitQueue(runsThread: isThreaded) { [weak self] group in
+            guard let self else {
+                for request in group { request.finish(.refused(Self.closedError)) }
+                return
+            }
+            self.process(group)
+        }
+        queue.withLock { $0 = commits }
+        if case .relaxed(let milliseconds) = options.durability, isThreaded {
+            let sync = try IntervalSync(milliseconds: milliseconds) { [weak self] in
+                self?.syncLogQuietly()
+            }
+            syncs.withLock { $0 = sync }
+        }
+        // What was found above the floor may be only in the page cache after a crash.
+        if writer.root.state == .inUse, writer.lastLSN > writer.state.floor {
+            try withWriter { writer throws(StoreError) in try writer.start() }
+        }
+        if withWriter({ $0.isFull }) { work.request() }
+    }
+}

@@ -1,0 +1,54 @@
+// What an engine is opened with.
+
+package import MoraineBytes
+package import MoraineFiles
+
+/// What an acknowledged commit survives.
+package enum Durability: Sendable, Equatable {
+    /// A power cut: the log is synced before the commit is acknowledged.
+    case full
+    /// A killed process; a power cut may lose what was acknowledged in the last interval.
+    case relaxed(milliseconds: Int)
+    /// A killed process; a power cut may lose everything since the last `sync()`.
+    case bulk
+}
+
+/// How to open a store. The defaults suit a service on one machine.
+package struct EngineOptions: Sendable {
+    package var fileSystem: any FileSystem = PosixFileSystem()
+    package var clock: any Clock = SystemClock()
+    package var random: any RandomSource = SystemRandom()
+    /// Read without taking the lock and without changing a byte.
+    package var isReadOnly = false
+    /// Make the store when nothing is there.
+    package var createsStore = true
+    package var durability = Durability.full
+    /// Bytes of memory for memtables and caches.
+    package var memoryByteCount = 256 << 20
+    /// Bytes at which a memtable is written to a segment; `nil`: an eighth of the budget, at most
+    /// 64 MiB.
+    package var memtableByteCount: Int?
+    /// Bytes of a log file at most, unless one commit needs more.
+    package var logFileByteCount = 64 << 20
+    /// How document blocks are compressed.
+    package var codec = Codec.lz4
+    /// False: no threads; the caller's calls do everything, as tests and the simulator need it.
+    package var runsInBackground = true
+    /// Threads of a scan over many vectors.
+    package var scanThreadCount = WorkerThread.processorCount
+
+    package init() {}
+
+    /// The size at which a memtable is full.
+    package var memtableLimit: Int {
+        memtableByteCount ?? max(1 << 20, min(64 << 20, memoryByteCount / 8))
+    }
+
+    /// Bytes for decompressed blocks: half of the budget, less when the memtables take more.
+    package var blockCacheByteCount: Int {
+        max(1 << 20, min(memoryByteCount / 2, memoryByteCount - 3 * memtableLimit))
+    }
+
+    /// Live log bytes at which a checkpoint is forced.
+    package var logByteLimit: UInt64 { UInt64(4 * memtableLimit) }
+}

@@ -1,0 +1,156 @@
+// Opens a store: ROOT, manifest, segments, log. Changes nothing on disk.
+// Order and rules: format-spec/root.md, "Opening".
+
+import MoraineBytes
+import MoraineFiles
+import MoraineFormat
+import MoraineLog
+import MoraineSegments
+import MoraineStorage
+
+/// What reading a store from disk gives.
+struct OpenedState {
+    var root: Root
+    var state: StoreState
+    var segments: [SegmentView] = []
+    var memtable = MemTable()
+    var collections: CollectionTable
+    var newCollections: [(shape: CollectionShape, lsn: UInt64)] = []
+    var lastLSN: UInt64
+    var lastTime: UInt64
+    /// The last commit in each live log file.
+    var logEnds: [UInt64: UInt64] = [:]
+    var logTail: (sequence: UInt64, end: UInt64)?
+    /// Record bytes in live log files.
+    var logByteCount: UInt64 = 0
+    var nextFileID: UInt64
+    var nextCollectionID: UInt32
+    var manifestEnd: UInt64
+    /// For people: a tail that was cut.
+    var notes: [StoreError] = []
+}
+
+/// Reads stores. Segments that were opened before are used again.
+struct StoreOpener {
+    let options: EngineOptions
+    let folder: String
+    let cache: BlockCache
+    /// Beside a live writer: believe nothing that is not promised.
+    let promisedOnly: Bool
+    /// Segments of an earlier opening, by id.
+    var known: [UInt64: Segment] = [:]
+
+    private var fileSystem: any FileSystem { options.fileSystem }
+
+    func open() throws(StoreError) -> OpenedState {
+        let copies = try RootFile.read(fileSystem, folder: folder)
+        let root = try copies.chosen()
+        let manifest = try ManifestReader.read(
+            fileSystem, folder: folder, root: root, promisedOnly: promisedOnly)
+        let state = manifest.state
+        var opened = OpenedState(
+            root: root, state: state,
+            collections: CollectionTable(state.collections.values.map(\.shape)),
+            lastLSN: state.floor, lastTime: state.floorTime, nextFileID: state.nextFileID,
+            nextCollectionID: state.nextCollectionID, manifestEnd: manifest.end)
+        for case .failure(let error) in copies.copies { opened.notes.append(error) }
+        if let torn = manifest.torn { opened.notes.append(torn) }
+        for entry in state.segments {
+            opened.segments.append(try view(of: entry, state, root))
+        }
+        if !promisedOnly {
+            try LogFiles.checkUnlisted(fileSystem, folder: folder, root: root, state: state)
+        }
+        try replay(into: &opened)
+        opened.nextFileID = max(opened.nextFileID, try highestFileID() + 1)
+        return opened
+    }
+
+    private func view(of entry: SegmentEntry, _ state: StoreState, _ root: Root)
+        throws(StoreError) -> SegmentView
+    {
+        let segment: Segment
+        if let open = known[entry.id], open.entry == entry {
+            segment = open
+        } else {
+            segment = try Segment(
+                fileSystem, folder: folder, storeID: root.storeID, entry: entry, cache: cache)
+        }
+        var dead = DeadRows(rowCount: segment.files.rowCount)
+        if let deletions = state.deletions[entry.id] {
+            let read = try DeletionFile.read(
+                fileSystem: fileSystem, root: folder, segmentID: entry.id,
+                storeID: root.storeID, reference: deletions.file,
+                rowCount: segment.files.rowCount)
+            guard read.rows.count == deletions.deadRowCount, read.lsn <= state.floor else {
+                throw StoreError(
+                    .corrupted, "a deletion file is not the one that the manifest means",
+                    path: FileNames.path(
+                        folder, FileNames.deletions(entry.id, fileID: deletions.file.fileID)),
+                    offset: 0,
+                    expected: "\(deletions.deadRowCount) dead rows as of \(state.floor)",
+                    found: "\(read.rows.count) as of \(read.lsn)")
+            }
+            dead = read.rows
+        }
+        return SegmentView(segment: segment, dead: dead)
+    }
+
+    /// Replays the log above the floor into a memtable.
+    private func replay(into opened: inout OpenedState) throws(StoreError) {
+        let chain = try LogFiles.chain(
+            fileSystem, folder: folder, root: opened.root, state: opened.state)
+        defer { for link in chain.links { link.file.close() } }
+        var limit = UInt64.max
+        if promisedOnly { limit = try chain.read(upTo: 0) { _ in }.promise }
+        let ids = IDCounters(
+            nextFile: opened.nextFileID, nextCollection: opened.nextCollectionID)
+        let applier = Writer(options: options, folder: folder, opened: opened, ids: ids)
+        let outcome = try chain.read(upTo: limit) { entry throws(StoreError) in
+            try applier.apply(
+                entry.payload, count: entry.operationCount, lsn: entry.number, path: entry.path,
+                base: entry.payloadOffset)
+        }
+        opened.memtable = applier.active
+        opened.segments = applier.segments
+        opened.collections = applier.collections
+        opened.newCollections = applier.newCollections
+        opened.nextCollectionID = ids.nextCollection
+        opened.lastLSN = applier.lastLSN
+        opened.lastTime = applier.lastTime
+        if let torn = outcome.torn { opened.notes.append(torn) }
+        for (index, link) in chain.links.enumerated() {
+            opened.logEnds[link.header.fileID] = outcome.linkNumbers[index]
+            opened.logByteCount += outcome.linkEnds[index] - UInt64(LogHeader.byteCount)
+        }
+        if let last = chain.links.last, let end = outcome.linkEnds.last {
+            opened.logTail = (last.header.fileID, end)
+        }
+    }
+
+    /// The highest id in the name of any file of the store.
+    private func highestFileID() throws(StoreError) -> UInt64 {
+        var highest: UInt64 = 0
+        do throws(FileError) {
+            for folderName in [
+                FileNames.manifestFolder, FileNames.logFolder, FileNames.spareLogFolder,
+                FileNames.segmentFolder,
+            ] {
+                for entry in try fileSystem.list(FileNames.path(folder, folderName)) {
+                    switch FileNames.parse(folderName + "/" + entry.name) {
+                    case .document(let id)?, .vector(let id)?, .spareLog(let id)?,
+                        .manifest(let id)?, .log(_, let id)?:
+                        highest = max(highest, id)
+                    case .key(_, let id)?, .deletions(_, let id)?:
+                        highest = max(highest, id)
+                    case .root?, .lock?, .temporaryRoot?, nil:
+                        continue
+                    }
+                }
+            }
+        } catch {
+            throw StoreError(error, doing: "list the store")
+        }
+        return min(highest, .max - 1)
+    }
+}

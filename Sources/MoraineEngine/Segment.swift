@@ -1,0 +1,58 @@
+// A segment as the engine holds it: its readers, opened once and shared by all versions.
+
+package import MoraineFiles
+package import MoraineFormat
+package import MoraineSegments
+package import MoraineStorage
+package import MoraineVectors
+
+/// An immutable segment, open for reading.
+package final class Segment: Sendable {
+    package let entry: SegmentEntry
+    package let files: SegmentReader
+    /// `nil` when no row has a vector.
+    package let vectors: VectorFile?
+
+    package var id: UInt64 { entry.id }
+    package var rowCount: Int { Int(entry.rowCount) }
+
+    package init(
+        _ fileSystem: any FileSystem, folder: String, storeID: StoreID, entry: SegmentEntry,
+        cache: BlockCache
+    ) throws(StoreError) {
+        self.entry = entry
+        files = try SegmentReader(
+            fileSystem: fileSystem, root: folder, segmentID: entry.id, storeID: storeID,
+            document: entry.document, key: entry.key, cache: cache)
+        guard files.rowCount == entry.rowCount,
+            files.documents.tombstoneCount == entry.tombstoneCount
+        else {
+            throw StoreError(
+                .corrupted, "a segment has not the rows that the manifest says",
+                path: FileNames.path(folder, FileNames.document(entry.id)), offset: 0,
+                expected: "\(entry.rowCount) rows, \(entry.tombstoneCount) tombstones",
+                found: "\(files.rowCount) rows, \(files.documents.tombstoneCount) tombstones")
+        }
+        if let reference = entry.vector {
+            vectors = try VectorFile(
+                fileSystem: fileSystem, root: folder, segment: entry.id, storeID: storeID,
+                reference: reference)
+            guard vectors?.rowCount == Int(files.rowCount) else {
+                throw StoreError(
+                    .corrupted, "a segment's vectors are of another number of rows",
+                    path: FileNames.path(folder, FileNames.vector(entry.id)), offset: 0,
+                    expected: "\(entry.rowCount)", found: "\(vectors?.rowCount ?? 0)")
+            }
+        } else {
+            vectors = nil
+        }
+    }
+}
+
+/// A segment and which of its rows are dead, as one version sees it.
+package struct SegmentView: Sendable {
+    package let segment: Segment
+    package let dead: DeadRows
+
+    package var liveRowCount: Int { segment.rowCount - dead.count }
+}

@@ -1,0 +1,278 @@
+// Documents of a collection in id order.
+
+import MoraineBytes
+package import MoraineFormat
+import MoraineSegments
+package import MoraineStorage
+
+/// Which ids a scan visits. All conditions hold together.
+package struct ScanRange: Sendable {
+    /// The id starts with these bytes.
+    package var prefix: [UInt8]
+    /// The id is this or later.
+    package var from: [UInt8]?
+    /// The id is earlier than this.
+    package var to: [UInt8]?
+
+    package init(prefix: [UInt8] = [], from: [UInt8]? = nil, to: [UInt8]? = nil) {
+        self.prefix = prefix
+        self.from = from
+        self.to = to
+    }
+
+    /// The first id that may be in the range.
+    fileprivate var start: [UInt8] {
+        guard let from, prefix.lexicographicallyPrecedes(from) else { return prefix }
+        return from
+    }
+
+    /// The first id behind the range; `nil` when there is no end.
+    fileprivate var end: [UInt8]? {
+        var next = prefix
+        while next.last == 0xFF { next.removeLast() }
+        if let last = next.popLast() { next.append(last + 1) }
+        let behind = next.isEmpty ? nil : next
+        guard let to else { return behind }
+        guard let behind else { return to }
+        return to.lexicographicallyPrecedes(behind) ? to : behind
+    }
+}
+
+extension Version {
+    /// Calls `visit` with the documents of a collection in id order until it returns false.
+    ///
+    /// - Throws: `corrupted` at the first damaged document, after those before it were visited;
+    ///   what `visit` throws.
+    package func scan(
+        _ collection: CollectionShape, range: ScanRange = ScanRange(), wantsVectors: Bool,
+        _ visit: (DocumentView) throws(StoreError) -> Bool
+    ) throws(StoreError) {
+        var sources: [ScanSource] = []
+        let start = range.start
+        let end = range.end
+        for memtable in memtables where memtable.rowCount > 0 {
+            sources.append(
+                .memory(MemoryScan(memtable, collection.id, lsn: lsn, from: start, to: end)))
+        }
+        for view in segments where !view.segment.files.rows(of: collection.id).isEmpty {
+            sources.append(
+                .segment(try SegmentScan(view, collection.id, from: start, to: end)))
+        }
+        var merge = ScanMerge(sources)
+        while let index = try merge.next() {
+            let document: DocumentView?
+            switch merge.sources[index] {
+            case .memory(let scan):
+                document = Self.view(scan.current, collection, wantsVector: wantsVectors)
+            case .segment(let scan):
+                document = try scan.view(collection, wantsVector: wantsVectors)
+            }
+            guard let document, try visit(document) else { return }
+        }
+    }
+}
+
+/// One source of a scan, standing on a live row once `advance` returned true.
+private enum ScanSource {
+    case memory(MemoryScan)
+    case segment(SegmentScan)
+
+    mutating func advance() throws(StoreError) -> Bool {
+        switch self {
+        case .memory(var scan):
+            let found = scan.advance()
+            self = .memory(scan)
+            return found
+        case .segment(let scan):
+            return try scan.advance()
+        }
+    }
+
+    var id: UnsafeRawBufferPointer {
+        switch self {
+        case .memory(let scan): scan.current.pointee.id
+        case .segment(let scan): scan.id
+        }
+    }
+}
+
+/// The live rows of a memtable in id order.
+private struct MemoryScan {
+    private let memtable: MemTable
+    private let lsn: UInt64
+    private let rows: [UInt32]
+    private var next: Int
+    private let end: Int
+    private(set) var current: UnsafePointer<MemRow>
+
+    init(
+        _ memtable: MemTable, _ collectionID: UInt32, lsn: UInt64, from: [UInt8], to: [UInt8]?
+    ) {
+        self.memtable = memtable
+        self.lsn = lsn
+        let rows = memtable.sortedRows(collectionID: collectionID)
+        self.rows = rows
+        next = Self.lowerBound(memtable, rows, from)
+        end = to.map { Self.lowerBound(memtable, rows, $0) } ?? rows.count
+        current = memtable.row(0)
+    }
+
+    private static func lowerBound(_ memtable: MemTable, _ rows: [UInt32], _ id: [UInt8]) -> Int {
+        var low = 0
+        var high = rows.count
+        while low < high {
+            let middle = (low + high) / 2
+            let isBefore = id.withUnsafeBytes {
+                KeyBytes.compare(memtable.row(Int(rows[middle])).pointee.id, $0) < 0
+            }
+            if isBefore { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    mutating func advance() -> Bool {
+        while next < end {
+            let row = memtable.row(Int(rows[next]))
+            next += 1
+            if row.pointee.isLive(at: lsn) {
+                current = row
+                return true
+            }
+        }
+        return false
+    }
+}
+
+/// The live rows of a segment in id order, block by block.
+private final class SegmentScan {
+    private let view: SegmentView
+    private var next: UInt32
+    private let end: UInt32
+    private var row: UInt32 = 0
+    private var block: DecodedBlock?
+    private var record: DocumentRecord?
+
+    init(_ view: SegmentView, _ collectionID: UInt32, from: [UInt8], to: [UInt8]?)
+        throws(StoreError)
+    {
+        self.view = view
+        let rows = view.segment.files.rows(of: collectionID)
+        next =
+            from.isEmpty
+            ? rows.lowerBound
+            : try Self.lowerBound(view.segment.files, collectionID, from, within: rows)
+        if let to {
+            end = try Self.lowerBound(view.segment.files, collectionID, to, within: rows)
+        } else {
+            end = rows.upperBound
+        }
+    }
+
+    private static func lowerBound(
+        _ files: SegmentReader, _ collectionID: UInt32, _ id: [UInt8],
+        within rows: Range<UInt32>
+    ) throws(StoreError) -> UInt32 {
+        var key = ByteWriter()
+        id.withUnsafeBytes { KeyBytes.write(collection: collectionID, id: $0, into: &key) }
+        let bound = try key.withBytes { bytes throws(StoreError) -> UInt32 in
+            try files.keys.lowerBound(bytes)
+        }
+        return min(max(bound, rows.lowerBound), rows.upperBound)
+    }
+
+    func advance() throws(StoreError) -> Bool {
+        while next < end {
+            row = next
+            next += 1
+            if !view.dead.isDead(row) {
+                try read()
+                return true
+            }
+        }
+        return false
+    }
+
+    /// Reads the record of the current row. A scan goes past the cache, which it would flush.
+    private func read() throws(StoreError) {
+        let documents = view.segment.files.documents
+        if let block, row - block.firstRow < UInt32(block.recordCount) {
+            record = try block.record(Int(row - block.firstRow))
+            return
+        }
+        let next = try documents.block(documents.blockNumber(of: row), caching: false)
+        record = try next.record(Int(row - next.firstRow))
+        block = next
+    }
+
+    /// The id of the current document; empty before the first.
+    var id: UnsafeRawBufferPointer {
+        record?.id ?? UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    func view(_ collection: CollectionShape, wantsVector: Bool) throws(StoreError)
+        -> DocumentView?
+    {
+        guard let record else { return nil }
+        return try Version.view(
+            view.segment, row, record, collection, wantsVector: wantsVector)
+    }
+}
+
+/// Takes the source with the smallest id again and again. A key is live in one source only.
+private struct ScanMerge {
+    private(set) var sources: [ScanSource]
+    /// A heap of source numbers by their current ids.
+    private var heap: [Int] = []
+    private var last: Int?
+    private var isStarted = false
+
+    init(_ sources: [ScanSource]) { self.sources = sources }
+
+    /// The source that stands on the next document.
+    mutating func next() throws(StoreError) -> Int? {
+        if !isStarted {
+            isStarted = true
+            for index in sources.indices where try sources[index].advance() { push(index) }
+        } else if let last {
+            // The last source still is the heap's root.
+            if try sources[last].advance() {
+                sink(0)
+            } else {
+                let moved = heap.removeLast()
+                if !heap.isEmpty {
+                    heap[0] = moved
+                    sink(0)
+                }
+            }
+        }
+        last = heap.first
+        return last
+    }
+
+    private func precedes(_ a: Int, _ b: Int) -> Bool {
+        KeyBytes.compare(sources[a].id, sources[b].id) < 0
+    }
+
+    private mutating func push(_ index: Int) {
+        heap.append(index)
+        var at = heap.count - 1
+        while at > 0, precedes(heap[at], heap[(at - 1) / 2]) {
+            heap.swapAt(at, (at - 1) / 2)
+            at = (at - 1) / 2
+        }
+    }
+
+    private mutating func sink(_ start: Int) {
+        var at = start
+        while true {
+            var smallest = at
+            for child in [2 * at + 1, 2 * at + 2]
+            where child < heap.count && precedes(heap[child], heap[smallest]) {
+                smallest = child
+            }
+            if smallest == at { return }
+            heap.swapAt(at, smallest)
+            at = smallest
+        }
+    }
+}

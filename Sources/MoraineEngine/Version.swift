@@ -1,0 +1,157 @@
+// An immutable state of the store: what a reader holds. Reading takes no lock and is never in a
+// writer's way.
+
+import MoraineBytes
+package import MoraineFormat
+import MoraineSegments
+package import MoraineStorage
+import MoraineVectors
+
+/// A document as a reader sees it. The pointers are borrowed: valid inside the closure only.
+package struct DocumentView {
+    package let collectionID: UInt32
+    package let id: UnsafeRawBufferPointer
+    /// UTF-8.
+    package let text: UnsafeRawBufferPointer
+    /// A canonical object (format-spec/document.md).
+    package let metadata: UnsafeRawBufferPointer
+    /// The LSN of the commit that put it.
+    package let version: UInt64
+    /// Milliseconds since 1970.
+    package let created: UInt64
+    /// Milliseconds since 1970.
+    package let updated: UInt64
+    /// The vector's f32s; `nil` when there is none or it was not asked for.
+    package let vector: UnsafeRawBufferPointer?
+}
+
+/// The state of the store after one commit.
+package final class Version: Sendable {
+    /// The newest commit that this version contains.
+    package let lsn: UInt64
+    /// When that was, in milliseconds since 1970.
+    package let time: UInt64
+    let table: CollectionTable
+    /// Newest first.
+    let memtables: [MemTable]
+    let segments: [SegmentView]
+    let scanPool: ScanPool
+
+    init(
+        lsn: UInt64, time: UInt64, table: CollectionTable, memtables: [MemTable],
+        segments: [SegmentView], scanPool: ScanPool
+    ) {
+        self.lsn = lsn
+        self.time = time
+        self.table = table
+        self.memtables = memtables
+        self.segments = segments
+        self.scanPool = scanPool
+    }
+
+    /// All collections, by the bytes of their names.
+    package var collections: [CollectionShape] { table.shapes }
+
+    /// The collection of a name.
+    package func collection(_ name: String) -> CollectionShape? { table[name] }
+
+    /// Calls `body` with a document; `nil` when there is none of this id.
+    ///
+    /// - Throws: `corrupted` when the document's bytes are damaged; what `body` throws.
+    package func withDocument<R>(
+        _ collection: CollectionShape, id: UnsafeRawBufferPointer, wantsVector: Bool,
+        _ body: (DocumentView) throws(StoreError) -> R
+    ) throws(StoreError) -> R? {
+        guard id.count >= 1, id.count <= FormatLimits.idByteCount else { return nil }
+        for memtable in memtables {
+            if let row = memtable.find(collectionID: collection.id, id: id, at: lsn) {
+                guard row.pointee.isLive(at: lsn) else { return nil }
+                return try body(Self.view(row, collection, wantsVector: wantsVector))
+            }
+        }
+        if segments.isEmpty { return nil }
+        guard
+            let (index, entry) = try KeyBytes.with(
+                collection: collection.id, id: id,
+                { key throws(StoreError) -> (Int, KeyEntry)? in
+                    for index in segments.indices {
+                        if let entry = try segments[index].segment.files.keys.find(key),
+                            !segments[index].dead.isDead(entry.row)
+                        {
+                            return (index, entry)
+                        }
+                    }
+                    return nil
+                })
+        else { return nil }
+        let segment = segments[index].segment
+        return try segment.files.documents.withRecord(entry.row) {
+            record throws(StoreError) -> R in
+            try body(
+                try Self.view(segment, entry.row, record, collection, wantsVector: wantsVector))
+        }
+    }
+
+    /// How many documents a collection has.
+    package func count(_ collection: CollectionShape) throws(StoreError) -> Int {
+        var count = 0
+        for memtable in memtables {
+            memtable.forEachRow(collectionID: collection.id) { _, row in
+                if row.pointee.isLive(at: lsn) { count += 1 }
+            }
+        }
+        for view in segments {
+            let rows = view.segment.files.rows(of: collection.id)
+            count += rows.count - view.dead.count(in: rows)
+        }
+        return count
+    }
+
+    static func view(
+        _ row: UnsafePointer<MemRow>, _ collection: CollectionShape, wantsVector: Bool
+    ) -> DocumentView {
+        // The body was checked when the commit was built or read.
+        var reader = ByteReader(row.pointee.body)
+        let body = try? DocumentBody(decoding: &reader)
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        var vector: UnsafeRawBufferPointer?
+        if wantsVector, let floats = row.pointee.vector {
+            vector = UnsafeRawBufferPointer(start: floats, count: collection.dimensions * 4)
+        }
+        return DocumentView(
+            collectionID: collection.id, id: row.pointee.id, text: body?.text ?? nothing,
+            metadata: body?.metadata ?? nothing, version: row.pointee.lsn, created: row.pointee.created,
+            updated: row.pointee.updated, vector: vector)
+    }
+
+    static func view(
+        _ segment: Segment, _ row: UInt32, _ record: DocumentRecord, _ collection: CollectionShape,
+        wantsVector: Bool
+    ) throws(StoreError) -> DocumentView {
+        var vector: UnsafeRawBufferPointer?
+        if wantsVector, record.vectorChecksum != nil {
+            let floats = try self.vector(segment, row, collection)
+            vector = UnsafeRawBufferPointer(start: floats, count: collection.dimensions * 4)
+        }
+        return DocumentView(
+            collectionID: record.collectionID, id: record.id, text: record.text,
+            metadata: record.metadata, version: record.lsn, created: record.created,
+            updated: record.updated, vector: vector)
+    }
+
+    private static func vector(_ segment: Segment, _ row: UInt32, _ collection: CollectionShape)
+        throws(StoreError) -> UnsafePointer<Float>
+    {
+        guard let space = segment.vectors?.space(ofCollection: collection.id),
+            space.dimensions == collection.dimensions,
+            let ordinal = try space.ordinal(ofRow: row)
+        else {
+            throw StoreError(
+                .corrupted, "a document's vector is missing",
+                path: segment.vectors?.path,
+                expected: "a vector of \(collection.dimensions) numbers for row \(row)",
+                found: "none")
+        }
+        return try space.vector(ordinal)
+    }
+}

@@ -1,0 +1,409 @@
+// Starts a writer and moves its log from file to file. Order of writes: format-spec/root.md and
+// format-spec/log.md.
+
+import MoraineBytes
+import MoraineFiles
+import MoraineFormat
+import MoraineLog
+import MoraineStorage
+
+extension Writer {
+    /// Log files are not smaller than this unless the options say so.
+    private static let firstLogByteCount: UInt64 = 1 << 20
+    /// Recycled log files that are kept.
+    private static let spareLimit = 4
+    /// When all live records take at most this, a starting writer carries all of them over.
+    private static let carryAllByteCount: UInt64 = 1 << 20
+
+    // MARK: Start
+
+    /// Makes this process the store's writer: a new incarnation, manifest and ROOT.
+    ///
+    /// Until ROOT is written the store is as it was; a failure before that can be tried again.
+    func start() throws(StoreError) {
+        var next = state
+        var newRoot = root
+        newRoot.parentIncarnation = root.incarnation
+        newRoot.incarnation = options.random.next()
+        newRoot.epoch += 1
+        newRoot.sequence += 1
+        newRoot.state = .inUse
+        newRoot.logSequence = 0
+        newRoot.logEnd = 0
+        newRoot.durableLSN = lastLSN
+
+        let carried = try carry(newRoot, into: &next)
+        let manifestID = ids.allocateFile()
+        next.nextFileID = ids.nextFile
+        next.nextCollectionID = ids.nextCollection
+        let manifest: ManifestWriter
+        do throws(StoreError) {
+            manifest = try ManifestWriter(
+                fileSystem, folder: folder,
+                header: LogHeader(
+                    kind: .manifest, storeID: root.storeID, fileID: manifestID,
+                    createdLSN: lastLSN, epoch: newRoot.epoch,
+                    incarnation: newRoot.incarnation, firstNumber: 1),
+                state: next)
+            try syncFolder(FileNames.manifestFolder)
+        } catch {
+            removeQuietly(FileNames.manifest(manifestID))
+            if let carried {
+                removeQuietly(
+                    FileNames.log(epoch: newRoot.epoch, sequence: carried.log.header.fileID))
+            }
+            throw error
+        }
+        newRoot.manifestID = manifestID
+        newRoot.manifestEnd = manifest.end
+        newRoot.manifestEdit = manifest.lastEdit
+        do throws(StoreError) {
+            try writeRoot(newRoot)
+        } catch {
+            poison(error)
+            throw error
+        }
+        adoptStart(next, manifest: manifest, carried: carried)
+        try removeOrphans()
+    }
+
+    private func adoptStart(
+        _ next: StoreState, manifest: ManifestWriter, carried: CarriedLog?
+    ) {
+        let live = Set(next.logs.map(\.sequence))
+        logEnds = logEnds.filter { live.contains($0.key) }
+        if let carried {
+            log = carried.log
+            closedLogByteCount = carried.keptByteCount
+            logTail = nil
+        }
+        state = next
+        self.manifest = manifest
+    }
+
+    /// Copies verified commits that may so far be only in the page cache into a log file of the
+    /// new incarnation; `nil` when there are none.
+    private func carry(_ newRoot: Root, into next: inout StoreState) throws(StoreError)
+        -> CarriedLog?
+    {
+        guard !state.logs.isEmpty, lastLSN > state.floor else { return nil }
+        let chain = try LogFiles.chain(
+            fileSystem, folder: folder, root: root, state: state)
+        defer { for link in chain.links { link.file.close() } }
+        let outcome = try chain.read { _ in }
+        let all = closedLogByteCount <= Self.carryAllByteCount
+        let first = all ? state.floor + 1 : outcome.promise + 1
+        guard first <= outcome.lastNumber else { return nil }
+
+        var source: (link: Int, offset: UInt64)?
+        _ = try chain.read { entry in
+            if entry.number == first { source = (entry.linkIndex, entry.offset) }
+        }
+        guard let source else { return nil }
+        let needed = closedLogByteCount + 2 * UInt64(LogHeader.byteCount)
+        let kept = all ? [] : Array(state.logs[...source.link])
+        let header = LogHeader(
+            kind: .log, storeID: root.storeID, fileID: ids.allocateFile(), createdLSN: lastLSN,
+            epoch: newRoot.epoch, incarnation: newRoot.incarnation,
+            predecessor: kept.last?.sequence ?? 0,
+            predecessorEnd: kept.isEmpty ? 0 : source.offset, firstNumber: first,
+            carriedEnd: try carriedEnd(chain, from: first))
+        let writer = try makeLog(header, needed: needed) { log throws(StoreError) in
+            _ = try chain.read { entry throws(StoreError) in
+                guard entry.number >= first else { return }
+                log.append(
+                    .commit, number: entry.number, operationCount: entry.operationCount,
+                    payload: entry.payload)
+                if log.position - log.flushedEnd > 1 << 20 { try log.flush() }
+            }
+            try log.flush()
+        }
+        writer.confirm(upTo: outcome.lastNumber)
+        next.logs = kept + [
+            LogEntry(sequence: header.fileID, epoch: newRoot.epoch, firstLSN: first)
+        ]
+        return CarriedLog(log: writer, keptByteCount: kept.isEmpty ? 0 : closedLogByteCount)
+    }
+
+    /// A log file of a new incarnation with commits of older ones.
+    struct CarriedLog {
+        let log: LogWriter
+        /// Record bytes in the older files that stay.
+        let keptByteCount: UInt64
+    }
+
+    /// Where the records carried over will end in the new file.
+    private func carriedEnd(_ chain: LogChain, from first: UInt64) throws(StoreError) -> UInt64 {
+        var end = UInt64(LogHeader.byteCount)
+        _ = try chain.read { entry in
+            if entry.number >= first {
+                end += LogWriter.frameByteCount(payload: entry.payload.count)
+            }
+        }
+        return end
+    }
+
+    func writeRoot(_ newRoot: Root) throws(StoreError) {
+        do throws(FileError) {
+            let file = try fileSystem.open(
+                FileNames.path(folder, FileNames.root), .readWrite)
+            defer { file.close() }
+            try RootFile.write(newRoot, to: file)
+        } catch {
+            throw StoreError(error, doing: "write ROOT")
+        }
+        root = newRoot
+    }
+
+    // MARK: Log files
+
+    /// Makes room for `byteCount` bytes of records in the current log file, moving on to the next
+    /// file where needed.
+    ///
+    /// Commits that a bulk load left in memory only come before these: they are made durable by a
+    /// checkpoint before, which the caller has seen to.
+    func reserveLog(_ byteCount: UInt64) throws(StoreError) {
+        if let log, log.lastNumber == lastLSN, logCapacity >= log.position,
+            logCapacity - log.position >= byteCount + UInt64(LogRecord.headerByteCount)
+        {
+            return
+        }
+        try rotateLog(needed: byteCount)
+    }
+
+    private func rotateLog(needed byteCount: UInt64) throws(StoreError) {
+        if let log {
+            do throws(StoreError) {
+                // DURABLE: the successor's head vouches for everything before it.
+                try log.flush()
+                try log.sync()
+            } catch {
+                poison(error)
+                throw error
+            }
+        }
+        let sequence = ids.allocateFile()
+        let tail = log.map { ($0.header.fileID, $0.position) }
+            ?? logTail.map { ($0.sequence, $0.end) }
+        let header = LogHeader(
+            kind: .log, storeID: root.storeID, fileID: sequence, createdLSN: lastLSN,
+            epoch: root.epoch, incarnation: root.incarnation, predecessor: tail?.0 ?? 0,
+            predecessorEnd: tail?.1 ?? 0, firstNumber: lastLSN + 1)
+        let capacityBefore = logCapacity
+        let next: LogWriter
+        do throws(StoreError) {
+            next = try makeLog(header, needed: byteCount + UInt64(LogHeader.byteCount) + 64) { _ in }
+        } catch {
+            logCapacity = capacityBefore
+            throw error
+        }
+        let entry = LogEntry(sequence: sequence, epoch: root.epoch, firstLSN: lastLSN + 1)
+        do throws(StoreError) {
+            // DURABLE: the manifest knows the file before it takes its first commit, so that a
+            // missing file is noticed.
+            try commitEdits([.log(entry)])
+        } catch {
+            next.file.close()
+            logCapacity = capacityBefore
+            throw error
+        }
+        if let log {
+            logEnds[log.header.fileID] = log.lastNumber
+            closedLogByteCount += log.position - UInt64(LogHeader.byteCount)
+            retiredSyncCount += log.syncCount
+            log.file.close()
+        }
+        logTail = nil
+        log = next
+    }
+
+    /// Makes a log file, fills it by `fill`, and makes file and name durable.
+    private func makeLog(
+        _ header: LogHeader, needed: UInt64, fill: (LogWriter) throws(StoreError) -> Void
+    ) throws(StoreError) -> LogWriter {
+        let name = FileNames.log(epoch: header.epoch, sequence: header.fileID)
+        let limit = UInt64(max(options.logFileByteCount, Int(LogFiles.minimumByteCount)))
+        let usual = min(limit, max(logCapacity * 2, min(limit, Self.firstLogByteCount)))
+        let byteCount = max(usual, (needed + 4095) & ~4095)
+        do throws(StoreError) {
+            let file = try openLogFile(name, byteCount: byteCount)
+            let log = LogWriter(
+                file: file, header: header, lastNumber: header.firstNumber - 1,
+                promised: header.firstNumber - 1)
+            do throws(FileError) {
+                try LogFiles.writeHeader(header, to: file)
+            } catch {
+                throw StoreError(error, doing: "make a log file")
+            }
+            try fill(log)
+            do throws(FileError) {
+                // DURABLE: head and carried commits are whole before anything refers to them.
+                try file.sync()
+                try fileSystem.syncDirectory(FileNames.path(folder, FileNames.logFolder))
+            } catch {
+                throw StoreError(error, doing: "make a log file")
+            }
+            logCapacity = byteCount
+            return log
+        } catch {
+            removeQuietly(name)
+            throw error
+        }
+    }
+
+    /// A file of zeros, or a recycled one of the same size, under a log file's name.
+    private func openLogFile(_ name: String, byteCount: UInt64) throws(StoreError) -> any File {
+        let path = FileNames.path(folder, name)
+        do throws(FileError) {
+            if let spare = try takeSpare(byteCount: byteCount) {
+                try fileSystem.rename(spare, to: path)
+                // DURABLE: the file must be gone from wal/free/ before it is used under its new
+                // name, or a crash could leave one file under two names.
+                try fileSystem.syncDirectory(
+                    FileNames.path(folder, FileNames.spareLogFolder))
+                return try fileSystem.open(path, .readWrite)
+            }
+            let file = try fileSystem.open(path, .createNew)
+            try LogFiles.fill(file, byteCount: byteCount)
+            return file
+        } catch {
+            throw StoreError(error, doing: "make a log file")
+        }
+    }
+
+    private func takeSpare(byteCount: UInt64) throws(FileError) -> String? {
+        for path in try spares() {
+            if try fileSystem.info(path)?.byteCount == byteCount { return path }
+        }
+        return nil
+    }
+
+    private func spares() throws(FileError) -> [String] {
+        let free = FileNames.path(folder, FileNames.spareLogFolder)
+        return try fileSystem.list(free)
+            .filter { FileNames.parse(FileNames.spareLogFolder + "/" + $0.name) != nil }
+            .map { free + "/" + $0.name }
+    }
+
+    /// Log files, but the current one, whose commits are all at or below `floor`.
+    func logsToDrop(floor: UInt64) -> [LogEntry] {
+        state.logs.filter { entry in
+            guard entry.sequence != log?.header.fileID else { return false }
+            return (logEnds[entry.sequence] ?? .max) <= floor
+        }
+    }
+
+    /// Recycles or removes files that a durable edit has dropped. Failing is harmless: the next
+    /// writer removes what is left.
+    func recycle(_ dropped: [LogEntry]) {
+        for entry in dropped {
+            logEnds[entry.sequence] = nil
+            let name = FileNames.log(epoch: entry.epoch, sequence: entry.sequence)
+            let path = FileNames.path(folder, name)
+            do throws(FileError) {
+                if try spares().count < Self.spareLimit,
+                    try fileSystem.info(path)?.byteCount == logCapacity
+                {
+                    let spare = FileNames.path(folder, FileNames.spareLog(entry.sequence))
+                    try fileSystem.rename(path, to: spare)
+                } else {
+                    try fileSystem.remove(path)
+                }
+            } catch {
+                continue
+            }
+        }
+    }
+
+    /// Removes recycled files: a store at rest gives back what it does not need.
+    func removeSpares() {
+        do throws(FileError) {
+            for spare in try spares() { try fileSystem.remove(spare) }
+        } catch {
+            return
+        }
+    }
+
+    // MARK: Edits
+
+    /// Appends edits to the manifest, counters added, and applies them to the state.
+    ///
+    /// - Throws: what the disk says. After a failed write for lack of space the manifest goes on
+    ///   where it was; after any other failure the store is poisoned.
+    func commitEdits(_ edits: [ManifestEdit]) throws(StoreError) {
+        guard let manifest else { throw StoreError(.readOnly, "the writer has not started") }
+        let all =
+            [
+                .counters(nextFileID: ids.nextFile, nextCollectionID: ids.nextCollection)
+            ] + edits
+        var next = state
+        do throws(FormatError) {
+            for edit in all { try next.apply(edit) }
+        } catch {
+            // A fault of the engine: refuse rather than write a state that cannot be read back.
+            let failure = StoreError(error, path: folder)
+            poison(failure)
+            throw failure
+        }
+        do throws(StoreError) {
+            try manifest.commit(all)
+        } catch {
+            if error.code != .noSpace { poison(error) }
+            throw error
+        }
+        state = next
+        if manifest.wantsRotation { try rotateManifest() }
+    }
+
+    private func rotateManifest() throws(StoreError) {
+        guard let old = manifest else { return }
+        let id = ids.allocateFile()
+        var next = state
+        next.nextFileID = ids.nextFile
+        let fresh: ManifestWriter
+        do throws(StoreError) {
+            fresh = try ManifestWriter(
+                fileSystem, folder: folder,
+                header: LogHeader(
+                    kind: .manifest, storeID: root.storeID, fileID: id, createdLSN: lastLSN,
+                    epoch: root.epoch, incarnation: root.incarnation, firstNumber: 1),
+                state: next)
+            try syncFolder(FileNames.manifestFolder)
+        } catch {
+            removeQuietly(FileNames.manifest(id))
+            // No space: the old manifest goes on.
+            if error.code == .noSpace { return }
+            poison(error)
+            throw error
+        }
+        var newRoot = root
+        newRoot.sequence += 1
+        newRoot.manifestID = id
+        newRoot.manifestEnd = fresh.end
+        newRoot.manifestEdit = fresh.lastEdit
+        newRoot.durableLSN = max(root.durableLSN, log?.promised ?? 0, state.floor)
+        do throws(StoreError) {
+            try writeRoot(newRoot)
+        } catch {
+            poison(error)
+            throw error
+        }
+        state = next
+        manifest = fresh
+        old.close()
+        removeQuietly(FileNames.manifest(old.id))
+    }
+
+    func syncFolder(_ name: String) throws(StoreError) {
+        do throws(FileError) {
+            try fileSystem.syncDirectory(FileNames.path(folder, name))
+        } catch {
+            throw StoreError(error, doing: "sync a folder")
+        }
+    }
+
+    /// Removes a file that nothing refers to; what fails is left for the next writer's start.
+    func removeQuietly(_ name: String) {
+        try? fileSystem.remove(FileNames.path(folder, name))
+    }
+}

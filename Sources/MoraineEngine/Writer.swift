@@ -1,0 +1,433 @@
+// The one place where the store's state changes. Everything here runs under the commit lock, which
+// is held over the log's write and sync: that is what makes one order of commits.
+//
+// The life of a commit: check, number, log buffer and memtable, one write, one sync, publish,
+// acknowledge. Rows above the published LSN are invisible, so a failed write leaves readers as
+// they were; the store then refuses writes until it is opened again.
+
+import MoraineBytes
+import MoraineFiles
+import MoraineFormat
+import MoraineLog
+import MoraineSegments
+import MoraineStorage
+import MoraineVectors
+
+/// A memtable that takes no more rows and is being written to a segment.
+struct SealedMemTable {
+    let table: MemTable
+    /// The last commit in it.
+    let lsn: UInt64
+    let time: UInt64
+    /// The dead rows of every segment as of that commit.
+    let dead: [UInt64: DeadRows]
+    let collections: CollectionTable
+}
+
+/// The writer's state. `@unchecked Sendable`: only touched by the holder of the commit lock.
+final class Writer: @unchecked Sendable {
+    let fileSystem: any FileSystem
+    let folder: String
+    let options: EngineOptions
+
+    /// As the manifest says, edits that were committed included.
+    var state: StoreState
+    var root: Root
+    /// `nil` until this writer has started: until its first write it changes nothing on disk.
+    var manifest: ManifestWriter?
+    var log: LogWriter?
+    /// Bytes of the current log file.
+    var logCapacity: UInt64 = 0
+    /// The last commit in each live log file but the current one.
+    var logEnds: [UInt64: UInt64] = [:]
+    /// Where the records of the last log file of an earlier writer end.
+    var logTail: (sequence: UInt64, end: UInt64)?
+    /// Record bytes in live log files but the current one.
+    var closedLogByteCount: UInt64 = 0
+
+    var active = MemTable()
+    var sealed: SealedMemTable?
+    /// Collections, those not yet in the manifest included.
+    var collections: CollectionTable
+    /// Collections made since the last checkpoint, with their LSN.
+    var newCollections: [(shape: CollectionShape, lsn: UInt64)] = []
+    var segments: [SegmentView]
+    /// Dead rows of each segment that its deletion file holds.
+    var persistedDead: [UInt64: Int]
+
+    /// The last commit applied.
+    var lastLSN: UInt64
+    var lastTime: UInt64
+    /// The last commit that is in memory only, by a bulk load beside the log.
+    var unloggedLSN: UInt64 = 0
+    let ids: IDCounters
+    /// Why the store takes no more writes.
+    var poison: StoreError?
+    /// The last failure of a checkpoint that may succeed when tried again.
+    var checkpointFailure: StoreError?
+
+    var commitCount: UInt64 = 0
+    var checkpointCount: UInt64 = 0
+    /// Syncs of log files that are no longer current.
+    var retiredSyncCount: UInt64 = 0
+    /// Shows readers the state after the last commit.
+    var publish: (Writer) -> Void = { _ in }
+
+    init(options: EngineOptions, folder: String, opened: OpenedState, ids: IDCounters) {
+        fileSystem = options.fileSystem
+        self.folder = folder
+        self.options = options
+        state = opened.state
+        root = opened.root
+        logEnds = opened.logEnds
+        logTail = opened.logTail
+        closedLogByteCount = opened.logByteCount
+        active = opened.memtable
+        collections = opened.collections
+        newCollections = opened.newCollections
+        segments = opened.segments
+        persistedDead = opened.state.deletions.mapValues { Int($0.deadRowCount) }
+        lastLSN = opened.lastLSN
+        lastTime = opened.lastTime
+        self.ids = ids
+    }
+
+    /// Live bytes of log records.
+    var logByteCount: UInt64 {
+        closedLogByteCount + (log.map { $0.position - UInt64(LogHeader.byteCount) } ?? 0)
+    }
+
+    var isFull: Bool {
+        active.byteCount >= options.memtableLimit
+            || active.rowCount > MemTable.maximumRowCount / 2
+            || (logByteCount >= options.logByteLimit && active.rowCount > 0)
+    }
+
+    // MARK: A group of commits
+
+    /// Commits a group: all its records in one write, and one sync when durability is full.
+    /// Every request is answered before this returns.
+    func commit(_ group: [CommitRequest]) {
+        var accepted: [(CommitRequest, UInt64)] = []
+        do throws(StoreError) {
+            try admit(group)
+        } catch {
+            for request in group { request.finish(.refused(error)) }
+            return
+        }
+        for request in group {
+            do throws(StoreError) {
+                if request.created.contains(where: { collections[$0.name] != nil }) {
+                    request.finish(.rebuild)
+                    continue
+                }
+                try check(request)
+                try apply(request)
+                accepted.append((request, lastLSN))
+            } catch {
+                request.finish(.refused(error))
+            }
+        }
+        guard !accepted.isEmpty else { return }
+        do throws(StoreError) {
+            try makeDurable()
+        } catch {
+            poison(error)
+            for (request, _) in accepted { request.finish(.refused(error)) }
+            return
+        }
+        commitCount += UInt64(accepted.count)
+        publish(self)
+        for (request, lsn) in accepted { request.finish(.committed(lsn: lsn)) }
+    }
+
+    /// Sees to it that nothing but the disk itself can fail once rows are in the memtable.
+    private func admit(_ group: [CommitRequest]) throws(StoreError) {
+        try checkWritable()
+        if manifest == nil { try start() }
+        guard group.contains(where: \.isLogged) else { return }
+        var byteCount: UInt64 = UInt64(LogRecord.headerByteCount)
+        for request in group where request.isLogged {
+            byteCount += LogWriter.frameByteCount(payload: request.payload.count)
+        }
+        try reserveLog(byteCount)
+    }
+
+    func checkWritable() throws(StoreError) {
+        if let poison {
+            throw StoreError(
+                .poisoned,
+                "the store takes no writes since an earlier failure (\(poison.message)); "
+                    + "close it and open it again", path: poison.path)
+        }
+    }
+
+    /// Ends all writing: what the disk holds of the last write is not known.
+    func poison(_ error: StoreError) {
+        if poison == nil { poison = error }
+    }
+
+    private func makeDurable() throws(StoreError) {
+        guard let log else { return }
+        try log.flush()
+        if case .full = options.durability, log.lastNumber > log.promised {
+            try log.sync()
+            try log.mark()
+        }
+    }
+
+    // MARK: One commit
+
+    /// Checks what the commit expects of the documents that it meets, in the order of operations.
+    private func check(_ request: CommitRequest) throws(StoreError) {
+        guard !request.conditions.isEmpty else { return }
+        var inBatch: [[UInt8]: Bool] = [:]
+        var conditions = request.conditions[...]
+        try forEachOperation(request) { index, operation throws(StoreError) in
+            let collectionID: UInt32
+            let id: UnsafeRawBufferPointer
+            switch operation {
+            case .put(let put): (collectionID, id) = (put.collectionID, put.id)
+            case .delete(let collection, let key): (collectionID, id) = (collection, key)
+            case .createCollection: return
+            }
+            let key = Array(withUnsafeBytes(of: collectionID.bigEndian) { Array($0) }) + Array(id)
+            if let condition = conditions.first, condition.operation == index {
+                conditions.removeFirst()
+                var version: UInt64?
+                switch inBatch[key] {
+                case true?: version = nil  // put by this very commit: no version to name yet
+                case false?: version = 0
+                case nil: version = try currentVersion(collectionID, id)
+                }
+                guard version == condition.version else {
+                    throw StoreError(
+                        .versionConflict,
+                        "document \"\(String(decoding: id, as: UTF8.self))\" has another version",
+                        expected: "\(condition.version)",
+                        found: version.map { "\($0)" } ?? "a version of this commit")
+                }
+            }
+            if case .put = operation { inBatch[key] = true } else { inBatch[key] = false }
+        }
+    }
+
+    private func forEachOperation(
+        _ request: CommitRequest, _ body: (Int, Operation) throws(StoreError) -> Void
+    ) throws(StoreError) {
+        try request.payload.withUnsafeBufferPointer { buffer throws(StoreError) in
+            try Self.forEachOperation(
+                UnsafeRawBufferPointer(buffer), count: request.operationCount, path: folder,
+                base: 0, body)
+        }
+    }
+
+    /// Reads the operations of a payload.
+    static func forEachOperation(
+        _ payload: UnsafeRawBufferPointer, count: UInt32, path: String, base: UInt64,
+        _ body: (Int, Operation) throws(StoreError) -> Void
+    ) throws(StoreError) {
+        func wrap<R>(_ read: () throws(FormatError) -> R) throws(StoreError) -> R {
+            do throws(FormatError) { return try read() } catch {
+                throw StoreError(error, path: path, base: base)
+            }
+        }
+        var reader = try wrap { () throws(FormatError) in try CommitReader(payload) }
+        for index in 0..<Int(count) {
+            let operation = try wrap { () throws(FormatError) in try reader.next() }
+            try body(index, operation)
+        }
+        guard reader.isAtEnd else {
+            throw StoreError(
+                .corrupted, "a commit has more bytes than operations", path: path, offset: base,
+                expected: "\(count) operations", found: "more")
+        }
+    }
+
+    /// Numbers a commit, puts its record into the log's buffer and its rows into the memtable.
+    private func apply(_ request: CommitRequest) throws(StoreError) {
+        let lsn = lastLSN + 1
+        let now = UInt64(max(0, options.clock.wallMilliseconds()))
+        let time = max(lastTime, now)
+        var payload = request.payload
+        withUnsafeBytes(of: time.littleEndian) { bytes in
+            for index in 0..<8 { payload[index] = bytes[index] }
+        }
+        try payload.withUnsafeBufferPointer { buffer throws(StoreError) in
+            let bytes = UnsafeRawBufferPointer(buffer)
+            try apply(bytes, count: request.operationCount, lsn: lsn, path: folder, base: 0)
+            if request.isLogged {
+                log?.append(
+                    .commit, number: lsn, operationCount: request.operationCount, payload: bytes)
+            } else {
+                unloggedLSN = lsn
+            }
+        }
+    }
+
+    /// Puts the rows of a commit into the memtable, new or replayed from the log.
+    ///
+    /// All that can fail comes first: a commit is applied whole or not at all.
+    func apply(
+        _ payload: UnsafeRawBufferPointer, count: UInt32, lsn: UInt64, path: String, base: UInt64
+    ) throws(StoreError) {
+        let places = try resolve(payload, count: count, path: path, base: base)
+        let time = UInt64(littleEndian: payload.loadUnaligned(as: UInt64.self))
+        var kills = KilledRows()
+        try Self.forEachOperation(payload, count: count, path: path, base: base) {
+            index, operation throws(StoreError) in
+            switch operation {
+            case .put(let put):
+                let created = end(put.collectionID, put.id, places[index], at: lsn, &kills)
+                add(put, lsn: lsn, created: created ?? time, updated: time)
+            case .delete(let collectionID, let id):
+                _ = end(collectionID, id, places[index], at: lsn, &kills)
+                active.add(
+                    collectionID: collectionID, isTombstone: true, id: active.adopt(id),
+                    body: UnsafeRawBufferPointer(start: nil, count: 0), vector: nil, norm: 0,
+                    lsn: lsn, created: time, updated: time, expiry: 0)
+            case .createCollection(let shape):
+                collections = collections.adding(shape)
+                newCollections.append((shape, lsn))
+                ids.noteCollection(shape.id)
+            }
+        }
+        kills.apply(to: &segments)
+        lastLSN = lsn
+        lastTime = time
+    }
+
+    /// Checks every operation against the collections, and finds the rows of segments that the
+    /// commit replaces: reading them may fail.
+    private func resolve(
+        _ payload: UnsafeRawBufferPointer, count: UInt32, path: String, base: UInt64
+    ) throws(StoreError) -> [SegmentPlace?] {
+        var places: [SegmentPlace?] = []
+        var table = collections
+        func shape(_ id: UInt32) throws(StoreError) -> CollectionShape {
+            guard let shape = table[id] else {
+                throw StoreError(
+                    .corrupted, "a commit names a collection that does not exist", path: path,
+                    offset: base, expected: "a collection", found: "id \(id)")
+            }
+            return shape
+        }
+        try Self.forEachOperation(payload, count: count, path: path, base: base) {
+            _, operation throws(StoreError) in
+            switch operation {
+            case .put(let put):
+                let shape = try shape(put.collectionID)
+                guard put.vector.map({ $0.count == shape.dimensions * 4 }) ?? true else {
+                    throw StoreError(
+                        .corrupted, "a commit's vector has not its collection's dimensions",
+                        path: path, offset: base, expected: "\(shape.dimensions)",
+                        found: "\((put.vector?.count ?? 0) / 4)")
+                }
+                places.append(try findInSegments(put.collectionID, put.id))
+            case .delete(let collectionID, let id):
+                _ = try shape(collectionID)
+                places.append(try findInSegments(collectionID, id))
+            case .createCollection(let shape):
+                guard table[shape.name] == nil, table[shape.id] == nil else {
+                    throw StoreError(
+                        .corrupted, "a commit makes a collection that exists", path: path,
+                        offset: base, expected: "a new name and id",
+                        found: "\"\(shape.name)\", \(shape.id)")
+                }
+                table = table.adding(shape)
+                places.append(nil)
+            }
+        }
+        return places
+    }
+
+    private func add(_ put: PutOperation, lsn: UInt64, created: UInt64, updated: UInt64) {
+        var vector: UnsafePointer<Float>?
+        var norm: Float = 0
+        if let bytes = put.vector {
+            let floats = active.adopt(bytes).bindMemory(to: Float.self)
+            vector = floats.baseAddress
+            if let vector { norm = VectorMath.norm(vector, dimensions: floats.count) }
+        }
+        active.add(
+            collectionID: put.collectionID, isTombstone: false, id: active.adopt(put.id),
+            body: active.adopt(put.body), vector: vector, norm: norm, lsn: lsn,
+            created: created, updated: updated, expiry: put.expiry)
+    }
+
+    // MARK: Keys
+
+    /// A live row of a segment.
+    private struct SegmentPlace {
+        let index: Int
+        let entry: KeyEntry
+    }
+
+    /// The newest row of a key in memory, put or delete.
+    private func findInMemory(_ collectionID: UInt32, _ id: UnsafeRawBufferPointer)
+        -> (table: MemTable, row: Int)?
+    {
+        if let row = active.newestRow(collectionID: collectionID, id: id) { return (active, row) }
+        guard let table = sealed?.table,
+            let row = table.newestRow(collectionID: collectionID, id: id)
+        else { return nil }
+        return (table, row)
+    }
+
+    /// The live row of a key in a segment; not looked for when memory has a newer one.
+    private func findInSegments(_ collectionID: UInt32, _ id: UnsafeRawBufferPointer)
+        throws(StoreError) -> SegmentPlace?
+    {
+        if segments.isEmpty || findInMemory(collectionID, id) != nil { return nil }
+        return try KeyBytes.with(collection: collectionID, id: id) {
+            key throws(StoreError) -> SegmentPlace? in
+            for (index, view) in segments.enumerated() {
+                if let entry = try view.segment.files.keys.find(key), !view.dead.isDead(entry.row) {
+                    return SegmentPlace(index: index, entry: entry)
+                }
+            }
+            return nil
+        }
+    }
+
+    private func currentVersion(_ collectionID: UInt32, _ id: UnsafeRawBufferPointer)
+        throws(StoreError) -> UInt64
+    {
+        if let (table, row) = findInMemory(collectionID, id) {
+            let found = table.row(row)
+            return found.pointee.isTombstone ? 0 : found.pointee.lsn
+        }
+        return try findInSegments(collectionID, id)?.entry.lsn ?? 0
+    }
+
+    /// Ends the life of a key's document; returns when it was created, `nil` if there was none.
+    private func end(
+        _ collectionID: UInt32, _ id: UnsafeRawBufferPointer, _ place: SegmentPlace?,
+        at lsn: UInt64, _ kills: inout KilledRows
+    ) -> UInt64? {
+        // Memory first: an earlier operation of this commit may have put the key.
+        if let (table, row) = findInMemory(collectionID, id) {
+            if table.row(row).pointee.isTombstone { return nil }
+            table.kill(row, at: lsn)
+            return table.row(row).pointee.created
+        }
+        guard let place else { return nil }
+        kills.add(segment: place.index, row: place.entry.row)
+        return place.entry.created
+    }
+}
+
+/// Rows of segments that one commit ends, gathered so that bitmaps are copied once.
+private struct KilledRows {
+    private var rows: [Int: [UInt32]] = [:]
+
+    mutating func add(segment: Int, row: UInt32) { rows[segment, default: []].append(row) }
+
+    func apply(to segments: inout [SegmentView]) {
+        for (index, rows) in rows {
+            segments[index] = SegmentView(
+                segment: segments[index].segment,
+                dead: segments[index].dead.with(dead: rows))
+        }
+    }
+}
