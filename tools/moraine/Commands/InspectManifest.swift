@@ -1,0 +1,181 @@
+// moraine inspect manifest: the edits of every manifest. Bytes: format-spec/manifest.md.
+
+import MoraineBytes
+import MoraineFiles
+import MoraineFormat
+import MoraineStorage
+
+extension Command {
+    static let inspectManifest = inspector(
+        "manifest",
+        "show the edits of the manifest",
+        notes: ["With --json one object a manifest; there is more than one only after a crash."],
+        examples: [
+            ("moraine inspect manifest notes.moraine", "segments, deletions, logs, floor"),
+            (
+                "moraine inspect manifest notes.moraine --json | jq '.edits[].edits[].edit'",
+                "the kinds of edits"
+            ),
+        ],
+        run: { store, call throws(Failure) in
+            let root = store.root
+            var count = 0
+            for name in try store.names(in: FileNames.manifestFolder) {
+                guard case .manifest(let id)? = FileNames.parse(name) else { continue }
+                if count > 0, !call.isJSON { call.output.write("\n") }
+                count += 1
+                try inspect(
+                    try InspectedFile(store, name),
+                    root: root.flatMap { $0.manifestID == id ? $0 : nil },
+                    store,
+                    call
+                )
+            }
+            guard count > 0 else {
+                let path = FileNames.path(store.folder, FileNames.manifestFolder)
+                throw Failure(.damage, "\(path): there is no manifest")
+            }
+        }
+    )
+}
+
+private func inspect(
+    _ file: InspectedFile,
+    root: Root?,
+    _ store: InspectedStore,
+    _ call: Call
+) throws(Failure) {
+    var fields: Description.Fields = [
+        ("file", .text(file.name)), ("byteCount", .number(file.byteCount)),
+        ("current", .bool(root != nil)),
+    ]
+    var edits: [Description] = []
+    do throws(StoreError) {
+        let records = try RecordFile(file, kind: .manifest)
+        fields.append(("header", .object(records.fields)))
+        var fault: StoreError?
+        let end = try records.walk(
+            to: root?.state == .closed ? root?.manifestEnd : nil,
+            promise: root?.manifestEdit ?? 0
+        ) { record, payload, offset in
+            guard record.kind == .edit else { return }
+            do throws(FormatError) {
+                let list = try describeEdits(payload, count: record.operationCount)
+                edits.append(
+                    .object([
+                        ("offset", .number(offset)), ("number", .number(record.number)),
+                        ("promised", .number(record.promised)), ("edits", .list(list)),
+                    ])
+                )
+            } catch {
+                fault =
+                    fault
+                    ?? StoreError(
+                        error,
+                        path: file.file.path,
+                        base: offset + UInt64(LogRecord.headerByteCount)
+                    )
+            }
+        }
+        fields.append(("edits", .list(edits)))
+        fields.append(("end", .number(end.offset)))
+        fields.append(("endMeaning", .text(end.meaning)))
+        if let damage = fault ?? end.damage { throw damage }
+    } catch {
+        fields.append(("error", store.damage(error)))
+    }
+    if call.isJSON {
+        call.print(.object(fields))
+    } else {
+        call.print(.object(fields.filter { $0.name != "edits" }))
+        call.output.write("\n")
+        printEdits(edits, call)
+    }
+}
+
+/// One row an edit, so that a long record is readable.
+private func printEdits(_ records: [Description], _ call: Call) {
+    var table = Table(
+        call.output,
+        [("number", .right), ("offset", .right), ("edit", .left), ("", .left)]
+    )
+    for case .object(let record) in records {
+        guard case .list(let edits)? = record.first(where: { $0.name == "edits" })?.value else {
+            continue
+        }
+        for case .object(let edit) in edits {
+            table.add([
+                record[1].value.cell, record[0].value.cell, edit[0].value.cell,
+                Description.object(Array(edit.dropFirst())).cell,
+            ])
+        }
+    }
+    table.finish()
+}
+
+private func describeEdits(_ payload: UnsafeRawBufferPointer, count: UInt32)
+    throws(FormatError) -> [Description]
+{
+    var reader = ByteReader(payload)
+    var edits: [Description] = []
+    for _ in 0..<count { edits.append(describe(try ManifestEdit.decode(&reader))) }
+    try reader.expectEnd("edits")
+    return edits
+}
+
+private func describe(_ edit: ManifestEdit) -> Description {
+    func named(_ name: String, _ fields: Description.Fields) -> Description {
+        .object([("edit", .text(name))] + fields)
+    }
+    switch edit {
+    case .counters(let nextFileID, let nextCollectionID):
+        return named(
+            "counters",
+            [
+                ("nextFileID", .number(nextFileID)),
+                ("nextCollectionID", .number(nextCollectionID)),
+            ]
+        )
+    case .collection(let shape, let createdLSN):
+        return named("collection", shape.fields + [("createdLSN", .number(createdLSN))])
+    case .segment(let entry):
+        var files = [("document", entry.document), ("key", entry.key)]
+        if let vector = entry.vector { files.append(("vector", vector)) }
+        return named(
+            "segment",
+            [
+                ("segmentID", .number(entry.id)), ("rowCount", .number(entry.rowCount)),
+                ("tombstoneCount", .number(entry.tombstoneCount)),
+                ("minLSN", .number(entry.minLSN)), ("maxLSN", .number(entry.maxLSN)),
+                ("inputs", .list(entry.inputs.map { .number($0) })),
+            ] + files.map { ($0.0, describe($0.1)) }
+        )
+    case .deletions(let entry):
+        return named(
+            "deletions",
+            [
+                ("segmentID", .number(entry.segmentID)), ("file", describe(entry.file)),
+                ("deadRowCount", .number(entry.deadRowCount)),
+            ]
+        )
+    case .log(let entry):
+        return named(
+            "log",
+            [
+                ("sequence", .number(entry.sequence)), ("epoch", .number(entry.epoch)),
+                ("firstLSN", .number(entry.firstLSN)),
+            ]
+        )
+    case .logDropped(let sequence):
+        return named("logDropped", [("sequence", .number(sequence))])
+    case .floor(let lsn, let commitTime):
+        return named("floor", [("LSN", .number(lsn)), ("commitTime", .time(commitTime))])
+    }
+}
+
+private func describe(_ file: SealedFileReference) -> Description {
+    .object([
+        ("fileID", .number(file.fileID)), ("byteCount", .number(file.byteCount)),
+        ("footerChecksum", .checksum(file.footerChecksum)),
+    ])
+}

@@ -1,0 +1,227 @@
+// moraine inspect segment: the .doc, .key and .del files. Bytes: format-spec/document.md, key.md,
+// deletion.md.
+
+import MoraineBytes
+import MoraineFormat
+import MoraineStorage
+
+extension Command {
+    static let inspectSegment = inspector(
+        "segment",
+        "show the document, key and deletion files",
+        takesID: true,
+        notes: ["Without SEGMENT a row for each file, with it all about its files."],
+        examples: [
+            ("moraine inspect segment notes.moraine", "all files in seg/"),
+            ("moraine inspect segment notes.moraine 7", "sections, blocks and schema of one"),
+        ],
+        run: { store, call throws(Failure) in
+            let segment = try call.segmentID()
+            let files = try store.sealedFiles(segment: segment) { name in
+                switch name {
+                case .document(let segment), .key(let segment, _), .deletions(let segment, _):
+                    segment
+                default: nil
+                }
+            }
+            try call.printSealed(files, store, segment: segment) { walk in
+                do throws(StoreError) {
+                    switch walk.header.kind {
+                    case .document: try describeDocuments(&walk, store)
+                    case .key: try describeKeys(&walk)
+                    case .deletions: try describeDeletions(&walk)
+                    default: break
+                    }
+                } catch {
+                    walk.append("error", store.damage(error))
+                }
+            }
+        }
+    )
+}
+
+/// Schema and blocks.
+///
+/// Blocks are walked one after the other, so that a damaged index hides none.
+private func describeDocuments(_ walk: inout SealedWalk, _ store: InspectedStore)
+    throws(StoreError)
+{
+    let rowCount = walk.footer?.rowCount ?? UInt64(UInt32.max)
+    let schema = try walk.section(SectionType.schema) { bytes throws(FormatError) in
+        try SegmentCollection.decode(bytes, rowCount: rowCount)
+    }
+    if let schema {
+        walk.append(
+            "schema",
+            .list(
+                schema.map { collection in
+                    .object(
+                        collection.shape.fields + [
+                            ("firstRow", .number(collection.firstRow)),
+                            ("rowCount", .number(collection.rowCount)),
+                        ]
+                    )
+                }
+            )
+        )
+    }
+    var blocks: [Description] = []
+    let section = walk.sections.first { $0.type == SectionType.documentBlocks }
+    let end = section.map { $0.offset &+ $0.byteCount } ?? walk.file.byteCount
+    var offset = section?.offset ?? UInt64(FileHeader.byteCount)
+    var fault: StoreError?
+    while fault == nil, offset < end {
+        do throws(StoreError) {
+            let header = try readBlock(walk, at: offset)
+            blocks.append(.object([("offset", .number(offset))] + header.fields))
+            let count = UInt64(DocumentBlockHeader.byteCount) + UInt64(header.storedByteCount)
+            offset += (count + 7) & ~7
+        } catch {
+            fault = error
+        }
+    }
+    walk.append("blocks", .list(blocks))
+    // Without a directory nothing tells where the blocks end.
+    if let fault, section != nil { throw fault }
+}
+
+private func readBlock(_ walk: SealedWalk, at offset: UInt64) throws(StoreError)
+    -> DocumentBlockHeader
+{
+    let seed = walk.header.storeID.seed.mixed(walk.header.fileID)
+    let count = DocumentBlockHeader.byteCount
+    let header = try walk.file.decode(at: offset, count: count) { bytes throws(FormatError) in
+        try DocumentBlockHeader(decoding: bytes, at: offset, seed: seed)
+    }
+    try walk.file.decode(
+        at: offset + UInt64(count),
+        count: Int(header.storedByteCount)
+    ) { bytes throws(FormatError) in
+        try expectChecksum(
+            CRC32C.value(bytes),
+            header.payloadChecksum.littleEndian,
+            at: 0,
+            "payloadChecksum"
+        )
+    }
+    return header
+}
+
+extension DocumentBlockHeader {
+    fileprivate var fields: Description.Fields {
+        [
+            ("segmentID", .number(segmentID)), ("blockNumber", .number(blockNumber)),
+            ("firstRow", kind == .tombstones ? .null : .number(firstRow)),
+            ("recordCount", .number(recordCount)), ("codec", .number(codec.rawValue)),
+            ("kind", .text(kind == .documents ? "documents" : "tombstones")),
+            ("rawByteCount", .number(rawByteCount)),
+            ("storedByteCount", .number(storedByteCount)), ("maxLSN", .number(maxLSN)),
+            ("payloadChecksum", .checksum(payloadChecksum)),
+        ]
+    }
+}
+
+private func describeKeys(_ walk: inout SealedWalk) throws(StoreError) {
+    let filter = try walk.section(SectionType.filter) { bytes throws(FormatError) in
+        var reader = ByteReader(bytes)
+        return try KeyFilterHeader(
+            decoding: try reader.readBytes(KeyFilterHeader.byteCount, "filter")
+        )
+    }
+    if let filter {
+        walk.append(
+            "filter",
+            .object([
+                ("seed", .pattern(filter.seed)),
+                ("segmentLength", .number(filter.segmentLength)),
+                ("segmentCountLength", .number(filter.segmentCountLength)),
+                ("arrayLength", .number(filter.arrayLength)),
+                ("keyCount", .number(filter.keyCount)),
+            ])
+        )
+    }
+    let fences = try walk.section(SectionType.fences) { bytes throws(FormatError) in
+        try readFences(bytes)
+    }
+    if let fences { walk.append("fences", .list(fences)) }
+}
+
+/// The first row and key of each block of keys.
+private func readFences(_ bytes: UnsafeRawBufferPointer) throws(FormatError) -> [Description] {
+    var reader = ByteReader(bytes)
+    let blockCount = Int(try reader.readUInt32("blockCount"))
+    guard blockCount <= reader.remaining / 8 else {
+        throw FormatError(
+            .range,
+            at: 0,
+            field: "blockCount",
+            expected: "at most \(reader.remaining / 8)",
+            found: "\(blockCount)"
+        )
+    }
+    var rows: [UInt32] = []
+    for _ in 0..<blockCount { rows.append(try reader.readUInt32("firstRow")) }
+    _ = try reader.readUInt32("rowCount")
+    var starts: [UInt32] = []
+    for _ in 0...blockCount { starts.append(try reader.readUInt32("start")) }
+    var fences: [Description] = []
+    for index in 0..<blockCount {
+        let at = UInt64(reader.position)
+        guard starts[index] <= starts[index + 1] else {
+            throw FormatError(
+                .range,
+                at: at,
+                field: "start",
+                expected: "at most \(starts[index + 1])",
+                found: "\(starts[index])"
+            )
+        }
+        let key = try reader.readBytes(Int(starts[index + 1] - starts[index]), "first key")
+        fences.append(
+            .object([
+                ("firstRow", .number(rows[index])),
+                ("collectionID", .number(KeyBytes.collection(of: key))),
+                ("id", key.count < 4 ? .null : .bytes(KeyBytes.id(of: key))),
+            ])
+        )
+    }
+    return fences
+}
+
+private func describeDeletions(_ walk: inout SealedWalk) throws(StoreError) {
+    let summary = try walk.section(SectionType.deletionSummary) { bytes throws(FormatError) in
+        try DeletionSummary(decoding: bytes)
+    }
+    if let summary {
+        walk.append(
+            "summary",
+            .object([
+                ("segmentID", .number(summary.segmentID)), ("lsn", .number(summary.lsn)),
+                ("rowCount", .number(summary.rowCount)),
+                ("deadRowCount", .number(summary.deadRowCount)),
+            ])
+        )
+    }
+    let containers = try walk.section(SectionType.deadRowContainers) {
+        bytes throws(FormatError) in
+        var reader = ByteReader(bytes)
+        var containers: [Description] = []
+        while !reader.isAtEnd {
+            let container = try DeadRowContainer(decoding: &reader)
+            let isArray = container.kind == .array
+            let count =
+                isArray
+                ? (container.cardinality * 2 + 7) & ~7 : DeadRowContainer.bitmapByteCount
+            _ = try reader.readBytes(count, "container")
+            containers.append(
+                .object([
+                    ("index", .number(container.index)),
+                    ("kind", .text(isArray ? "array" : "bitmap")),
+                    ("cardinality", .number(container.cardinality)),
+                ])
+            )
+        }
+        return containers
+    }
+    if let containers { walk.append("containers", .list(containers)) }
+}

@@ -1,0 +1,52 @@
+// moraine inspect vectors: the .vec files. Bytes: format-spec/vector.md.
+
+import MoraineBytes
+import MoraineFormat
+import MoraineStorage
+
+extension Command {
+    static let inspectVectors = inspector(
+        "vectors",
+        "show the vector files",
+        takesID: true,
+        notes: ["Without SEGMENT a row for each file, with it all about its file."],
+        examples: [
+            ("moraine inspect vectors notes.moraine", "all vector files"),
+            ("moraine inspect vectors notes.moraine 7 --json", "the spaces of one as JSON"),
+        ],
+        run: { store, call throws(Failure) in
+            let segment = try call.segmentID()
+            let files = try store.sealedFiles(segment: segment) { name in
+                if case .vector(let segment) = name { segment } else { nil }
+            }
+            try call.printSealed(files, store, segment: segment) { walk in
+                do throws(StoreError) {
+                    try describeSpaces(&walk)
+                } catch {
+                    walk.append("error", store.damage(error))
+                }
+            }
+        }
+    )
+}
+
+private func describeSpaces(_ walk: inout SealedWalk) throws(StoreError) {
+    let spaces = try walk.section(SectionType.spaces) { bytes throws(FormatError) in
+        var reader = ByteReader(bytes)
+        var spaces: [Description] = []
+        while !reader.isAtEnd {
+            let space = try VectorSpaceEntry(decoding: &reader)
+            spaces.append(
+                .object([
+                    ("collectionID", .number(space.collectionID)), ("field", .number(0)),
+                    ("dimensions", .number(space.dimensions)),
+                    ("strideByteCount", .number(space.strideByteCount)),
+                    ("vectorCount", .number(space.vectorCount)),
+                    ("metric", .text(space.metric.name)),
+                ])
+            )
+        }
+        return spaces
+    }
+    if let spaces { walk.append("spaces", .list(spaces)) }
+}

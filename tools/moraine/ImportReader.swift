@@ -1,0 +1,281 @@
+// The reading half of an import: a thread that turns lines and vectors into batches.
+
+import MoraineBytes
+import MoraineEngine
+import MoraineFiles
+import MoraineFormat
+import MoraineJSON
+import MoraineStorage
+import Synchronization
+
+/// Some hundred documents, parsed and ready to be committed.
+// @unchecked: filled by one thread, handed over under the channel's lock, then only read.
+final class ImportBatch: @unchecked Sendable {
+    /// Where a document's parts end in `bytes`; each part starts where the one before ends.
+    private struct Document {
+        var idEnd: Int
+        var textEnd: Int
+        var metadataEnd: Int
+    }
+
+    let path: String
+    /// The number of the first document's line, from 1.
+    let firstLine: Int
+    private var bytes = ByteWriter()
+    private var documents: [Document] = []
+    /// A vector a document, or none at all.
+    fileprivate(set) var floats: [Float] = []
+
+    init(path: String, firstLine: Int) {
+        self.path = path
+        self.firstLine = firstLine
+    }
+
+    var documentCount: Int { documents.count }
+    var byteCount: Int { bytes.count }
+
+    fileprivate func add(
+        id: UnsafeRawBufferPointer,
+        text: UnsafeRawBufferPointer,
+        metadata: [UInt8]
+    ) {
+        bytes.writeBytes(id)
+        let idEnd = bytes.count
+        bytes.writeBytes(text)
+        let textEnd = bytes.count
+        bytes.writeBytes(metadata)
+        documents.append(
+            Document(idEnd: idEnd, textEnd: textEnd, metadataEnd: bytes.count)
+        )
+    }
+
+    /// Forgets the documents from `count` on.
+    fileprivate func cut(to count: Int) { documents.removeLast(documents.count - count) }
+
+    /// Puts the document of that index.
+    func put(_ index: Int, into builder: inout BatchBuilder, _ collection: CollectionShape)
+        throws(StoreError)
+    {
+        let document = documents[index]
+        let start = index == 0 ? 0 : documents[index - 1].metadataEnd
+        try bytes.withBytes { all throws(StoreError) in
+            func part(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+                UnsafeRawBufferPointer(rebasing: all[range])
+            }
+            try floats.withUnsafeBufferPointer { floats throws(StoreError) in
+                var vector: UnsafeBufferPointer<Float>?
+                if !floats.isEmpty {
+                    let first = index * collection.dimensions
+                    vector = UnsafeBufferPointer(
+                        rebasing: floats[first..<(first + collection.dimensions)]
+                    )
+                }
+                try builder.put(
+                    collection,
+                    id: part(start..<document.idEnd),
+                    text: part(document.idEnd..<document.textEnd),
+                    metadata: part(document.textEnd..<document.metadataEnd),
+                    vector: vector
+                )
+            }
+        }
+    }
+}
+
+/// Reads documents and vectors on a thread of its own, a few batches ahead of who takes them.
+// @unchecked: what the thread works with is its own until `stop` has joined it; the rest is under
+// the monitor's lock.
+final class ImportReader: @unchecked Sendable {
+    private static let batchDocumentCount = 512
+    private static let batchByteCount = 4 << 20
+    private static let batchesAhead = 3
+    private static let lineByteLimit = 256 << 20
+
+    private let docs: String
+    private let lines: LineReader
+    private var vectors: VectorInput?
+    private var reader = JSONReader(UnsafeRawBufferPointer(start: nil, count: 0))
+    private var transcoder = MetadataTranscoder()
+    private var metadata = ByteWriter()
+    private var lineNumber = 0
+
+    private let monitor = Monitor()
+    private var ready: [ImportBatch] = []
+    private var isFinished = false
+    private var isStopped = false
+    private var thread: WorkerThread?
+    private var firstFailure: Failure?
+
+    /// - Parameter docs: the name of `source`, for messages.
+    init(docs: String, source: any ByteSource, vectors: VectorInput?) {
+        self.docs = docs
+        self.vectors = vectors
+        lines = LineReader(source, limit: Self.lineByteLimit)
+    }
+
+    /// What ended the reading before the files did; known once `next` has said `nil`.
+    var failure: Failure? { monitor.withLock { firstFailure } }
+
+    /// Bytes read from both files; known once `next` has said `nil`.
+    var byteCount: UInt64 {
+        monitor.withLock { lines.byteCount + (vectors?.byteCount ?? 0) }
+    }
+
+    /// Begins to read.
+    func start() throws(Failure) {
+        guard let thread = WorkerThread({ self.readAll() }) else {
+            throw Failure(.operational, "cannot start a thread")
+        }
+        self.thread = thread
+    }
+
+    /// The next batch, in order; `nil` at the end or when reading failed.
+    func next() -> ImportBatch? {
+        monitor.withLock {
+            while ready.isEmpty && !isFinished { monitor.wait() }
+            guard !ready.isEmpty else { return nil }
+            defer { monitor.broadcast() }
+            return ready.removeFirst()
+        }
+    }
+
+    /// Ends the thread, which may be in the middle of the files.
+    func stop() {
+        monitor.withLock {
+            isStopped = true
+            monitor.broadcast()
+        }
+        thread?.join()
+        thread = nil
+    }
+
+    // MARK: The thread
+
+    private func readAll() {
+        var failure: Failure?
+        do throws(Failure) {
+            while let batch = try readBatch(), hand(over: batch) {}
+        } catch {
+            failure = error
+        }
+        monitor.withLock {
+            firstFailure = failure
+            isFinished = true
+            monitor.broadcast()
+        }
+    }
+
+    /// False when nobody wants more.
+    private func hand(over batch: ImportBatch) -> Bool {
+        monitor.withLock {
+            while ready.count >= Self.batchesAhead && !isStopped { monitor.wait() }
+            guard !isStopped else { return false }
+            ready.append(batch)
+            monitor.broadcast()
+            return true
+        }
+    }
+
+    /// The next batch, `nil` at the end.
+    ///
+    /// Documents before a bad line are handed over first.
+    private func readBatch() throws(Failure) -> ImportBatch? {
+        let batch = ImportBatch(path: docs, firstLine: lineNumber + 1)
+        var failure: Failure?
+        do throws(Failure) {
+            while batch.documentCount < Self.batchDocumentCount,
+                batch.byteCount < Self.batchByteCount, let line = try nextLine()
+            {
+                lineNumber += 1
+                try parse(line, into: batch)
+            }
+        } catch {
+            failure = error
+        }
+        do throws(Failure) {
+            if failure == nil || batch.documentCount > 0 { try readVectors(for: batch) }
+        } catch {
+            // A missing vector belongs to an earlier line than the one that could not be parsed.
+            failure = error
+        }
+        if let failure {
+            if batch.documentCount > 0 { _ = hand(over: batch) }
+            throw failure
+        }
+        return batch.documentCount > 0 ? batch : nil
+    }
+
+    private func nextLine() throws(Failure) -> LineReader.Line? {
+        while true {
+            if let line = lines.next() { return line }
+            switch lines.fill() {
+            case .more: continue
+            case .end: return nil
+            case .cancelled: throw Failure(.cancelled, "stopped by a signal")
+            case .failed(let number): throw readFailure(docs, number)
+            }
+        }
+    }
+
+    private func readVectors(for batch: ImportBatch) throws(Failure) {
+        guard var vectors else { return }
+        defer { self.vectors = vectors }
+        let wanted = batch.documentCount
+        // At the end of the documents one more is asked for: there must be none.
+        guard wanted > 0 else {
+            var extra: [Float] = []
+            guard try vectors.next(1, into: &extra) == 0 else {
+                throw Failure(
+                    .usage,
+                    "\(vectors.path) holds more vectors than \(docs) has documents"
+                )
+            }
+            return
+        }
+        let found = try vectors.next(wanted, into: &batch.floats)
+        guard found == wanted else {
+            batch.cut(to: found)
+            throw badLine(
+                batch.firstLine + found,
+                "there is no vector for it: \(vectors.path) ends before"
+            )
+        }
+    }
+
+    private static let keys: [StaticString] = ["id", "text", "metadata"]
+
+    private func parse(_ line: LineReader.Line, into batch: ImportBatch) throws(Failure) {
+        guard case .line(let bytes) = line else {
+            throw badLine(lineNumber, "it is longer than \(Self.lineByteLimit) bytes")
+        }
+        do throws(JSONError) {
+            reader.restart(bytes)
+            try reader.beginObject()
+            let start = reader.tokenOffset
+            var seen: UInt64 = 0
+            var id: UnsafeRawBufferPointer?
+            var text = UnsafeRawBufferPointer(start: nil, count: 0)
+            metadata.removeAll()
+            while let key = try reader.nextKey(of: Self.keys, seen: &seen) {
+                switch key {
+                case 0: id = try reader.readString()
+                case 1: text = try reader.readString()
+                default: try transcoder.transcodeObject(&reader, into: &metadata)
+                }
+            }
+            try reader.expectEnd()
+            guard let id else { throw JSONError.missingKey("id", at: start) }
+            batch.add(
+                id: id,
+                text: text,
+                metadata: metadata.bytes.isEmpty ? Metadata.empty : metadata.bytes
+            )
+        } catch {
+            throw badLine(lineNumber, "byte \(error.offset): \(error.message)")
+        }
+    }
+
+    private func badLine(_ number: Int, _ message: String) -> Failure {
+        Failure(.usage, "\(docs): line \(number): \(message)")
+    }
+}

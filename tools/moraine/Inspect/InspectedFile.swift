@@ -1,0 +1,188 @@
+// A file of a store, opened to be looked at: nothing is believed, nothing is changed.
+
+import MoraineBytes
+import MoraineFiles
+import MoraineFormat
+import MoraineStorage
+
+/// One file and its header.
+struct InspectedFile {
+    /// Relative to the store's folder.
+    let name: String
+    let file: any File
+    let fileSystem: any FileSystem
+    /// The store's.
+    let folder: String
+    let byteCount: UInt64
+    /// The header, or why it cannot be read.
+    let header: Result<FileHeader, StoreError>
+
+    init(_ store: InspectedStore, _ name: String) throws(Failure) {
+        let path = FileNames.path(store.folder, name)
+        let opened = try engineCall { () throws(StoreError) in
+            try fileCall("open \(name)") { () throws(FileError) in
+                let file = try store.fileSystem.open(path, .read)
+                return (file, try file.byteCount())
+            }
+        }
+        self.name = name
+        fileSystem = store.fileSystem
+        folder = store.folder
+        file = opened.0
+        byteCount = opened.1
+        let file = file
+        do throws(StoreError) {
+            header = .success(
+                try Self.decode(file, at: 0, count: FileHeader.byteCount) {
+                    bytes throws(FormatError) in try FileHeader(decoding: bytes)
+                }
+            )
+        } catch {
+            header = .failure(error)
+        }
+    }
+
+    /// Reads `count` bytes at `offset` and decodes them; errors say file and place.
+    func decode<T>(
+        at offset: UInt64,
+        count: Int,
+        _ body: (UnsafeRawBufferPointer) throws(FormatError) -> T
+    ) throws(StoreError) -> T {
+        try Self.decode(file, at: offset, count: count, body)
+    }
+
+    private static func decode<T>(
+        _ file: any File,
+        at offset: UInt64,
+        count: Int,
+        _ body: (UnsafeRawBufferPointer) throws(FormatError) -> T
+    ) throws(StoreError) -> T {
+        let byteCount = try fileCall("read a file") { () throws(FileError) in
+            try file.byteCount()
+        }
+        // Before memory is taken: the count may come from damaged bytes.
+        guard offset <= byteCount, count >= 0, UInt64(count) <= byteCount - offset else {
+            throw StoreError(
+                .corrupted,
+                "the file ends before",
+                path: file.path,
+                offset: byteCount,
+                expected: "\(count) bytes at \(offset)",
+                found: "\(byteCount) bytes in all"
+            )
+        }
+        let bytes = try fileCall("read a file") { () throws(FileError) in
+            try file.readBytes(at: offset, count: count)
+        }
+        do throws(FormatError) {
+            return try bytes.withUnsafeBufferPointer { buffer throws(FormatError) in
+                try body(UnsafeRawBufferPointer(buffer))
+            }
+        } catch {
+            throw StoreError(error, path: file.path, base: offset)
+        }
+    }
+}
+
+/// A store's folder, and what was found wrong in it so far.
+final class InspectedStore {
+    let folder: String
+    let fileSystem: any FileSystem = PosixFileSystem()
+    private let call: Call
+    private(set) var isDamaged = false
+
+    /// Throws when there is no store in the folder.
+    init(_ call: Call) throws(Failure) {
+        self.call = call
+        folder = call[0]
+        let fileSystem = fileSystem
+        let folder = folder
+        let info = try engineCall { () throws(StoreError) in
+            try fileCall("look at the store") { () throws(FileError) in
+                try fileSystem.info(folder)
+            }
+        }
+        let hasFolder = info?.isDirectory ?? false
+        guard hasFolder, try !names(in: "").isEmpty else {
+            throw Failure(.operational, "\(folder): there is no store")
+        }
+        let known = [FileNames.root] + FileNames.folders
+        guard try names(in: "").contains(where: known.contains) else {
+            throw Failure(.operational, "\(folder): the folder is not a store")
+        }
+    }
+
+    /// The names in a folder of the store, sorted; none when it is missing.
+    func names(in part: String) throws(Failure) -> [String] {
+        do throws(FileError) {
+            let path = part.isEmpty ? folder : FileNames.path(folder, part)
+            return try fileSystem.list(path).map { part.isEmpty ? $0.name : "\(part)/\($0.name)" }
+        } catch {
+            if error.isNotFound { return [] }
+            throw Failure(StoreError(error, doing: "list a folder"))
+        }
+    }
+
+    /// Remembers damage, tells it on standard error, and describes it.
+    func damage(_ error: StoreError) -> Description {
+        isDamaged = true
+        call.console.error.writeLine("moraine: \(visible(Failure.text(error)))")
+        return Description(error)
+    }
+
+    /// Remembers a finding, as `damage` does.
+    func damage(_ finding: Finding) -> Description {
+        damage(
+            StoreError(
+                .corrupted,
+                "\(finding.kind.rawValue)",
+                path: FileNames.path(folder, finding.file),
+                offset: finding.offset,
+                expected: finding.expected,
+                found: finding.found
+            )
+        )
+    }
+
+    var exit: ExitCode { isDamaged ? .damage : .fine }
+}
+
+extension Command {
+    /// An inspector; all look alike but for what they look at.
+    static func inspector(
+        _ what: String,
+        _ summary: String,
+        takesID: Bool = false,
+        notes: [String] = [],
+        examples: [(line: String, does: String)],
+        run: @escaping @Sendable (InspectedStore, Call) throws(Failure) -> Void
+    ) -> Command {
+        var positionals = [Positional("STORE", "the folder of the store")]
+        if takesID {
+            positionals.append(
+                Positional(
+                    "SEGMENT",
+                    "its id, decimal, or 16 digits as in the file's name",
+                    count: .optional
+                )
+            )
+        }
+        return Command(
+            "inspect \(what)",
+            summary,
+            positionals: positionals,
+            options: [.json],
+            notes: notes + [
+                "Reads the files as they are, changes nothing, and shows as much of damaged ones "
+                    + "as can be\nread; exit code 4 then. The names of fields are those of "
+                    + "format-spec."
+            ],
+            examples: examples,
+            run: { call throws(Failure) in
+                let store = try InspectedStore(call)
+                try run(store, call)
+                return store.exit
+            }
+        )
+    }
+}

@@ -1,0 +1,198 @@
+// Frame and sections of a sealed file, for the inspectors. Bytes: format-spec/file-header.md.
+
+import MoraineBytes
+import MoraineFormat
+import MoraineStorage
+
+/// A sealed file, read as far as its bytes allow.
+struct SealedWalk {
+    let file: InspectedFile
+    let header: FileHeader
+    private(set) var footer: FileFooter?
+    private(set) var sections: [SectionEntry] = []
+    /// Header, footer and directory, as far as they could be read.
+    private(set) var fields: Description.Fields
+
+    /// Nothing can be said of a file whose header cannot be read.
+    init(_ file: InspectedFile, _ store: InspectedStore) throws(StoreError) {
+        self.file = file
+        header = try file.header.get()
+        fields = [
+            ("file", .text(file.name)), ("byteCount", .number(file.byteCount)),
+            ("header", .object(header.fields)),
+        ]
+        do throws(StoreError) {
+            try readFrame()
+        } catch {
+            fields.append(("error", store.damage(error)))
+            return
+        }
+        let findings = verify()
+        if !findings.isEmpty {
+            fields.append(("findings", .list(findings.map { store.damage($0) })))
+        }
+    }
+
+    private mutating func readFrame() throws(StoreError) {
+        let end = file.byteCount
+        let count = FileFooter.byteCount
+        let storeID = header.storeID
+        let footer = try file.decode(at: end &- min(end, UInt64(count)), count: count) {
+            bytes throws(FormatError) in try FileFooter(decoding: bytes, storeID: storeID)
+        }
+        self.footer = footer
+        fields.append(("footer", .object(footer.fields)))
+        sections = try file.decode(
+            at: footer.directoryOffset,
+            count: Int(footer.directoryByteCount)
+        ) { bytes throws(FormatError) in
+            var reader = ByteReader(bytes)
+            var entries: [SectionEntry] = []
+            while !reader.isAtEnd { entries.append(try SectionEntry(decoding: &reader)) }
+            return entries
+        }
+        fields.append(("sections", .list(sections.map { .object($0.fields) })))
+    }
+
+    /// Compares every byte of the frame and the sections with its checksum.
+    private func verify() -> [Finding] {
+        guard let footer else { return [] }
+        var findings: [Finding] = []
+        do throws(StoreError) {
+            let checksum = footer.encode(storeID: header.storeID).checksum
+            let sealed = try SealedFile(
+                fileSystem: file.fileSystem,
+                root: file.folder,
+                name: file.name,
+                kind: header.kind,
+                storeID: header.storeID,
+                reference: SealedFileReference(
+                    fileID: header.fileID,
+                    byteCount: file.byteCount,
+                    footerChecksum: checksum
+                ),
+                access: .read
+            )
+            sealed.verifyAll { findings.append($0) }
+        } catch {
+            findings.append(Finding(error, .structure, file: file.name))
+        }
+        return findings
+    }
+
+    /// The bytes of a section, decoded; `nil` when the file has none of that type.
+    func section<T>(
+        _ type: UInt32,
+        _ body: (UnsafeRawBufferPointer) throws(FormatError) -> T
+    ) throws(StoreError) -> T? {
+        guard let entry = sections.first(where: { $0.type == type }) else { return nil }
+        return try file.decode(
+            at: entry.offset,
+            count: Int(exactly: entry.byteCount) ?? Int.max,
+            body
+        )
+    }
+
+    /// Adds to the description.
+    mutating func append(_ name: String, _ value: Description) { fields.append((name, value)) }
+}
+
+extension FileFooter {
+    fileprivate var fields: Description.Fields {
+        [
+            ("directoryOffset", .number(directoryOffset)),
+            ("directoryByteCount", .number(directoryByteCount)),
+            ("directoryChecksum", .checksum(directoryChecksum)),
+            ("fileByteCount", .number(fileByteCount)), ("rowCount", .number(rowCount)),
+            ("minLSN", .number(minLSN)), ("maxLSN", .number(maxLSN)),
+            ("fileID", .number(fileID)),
+        ]
+    }
+}
+
+extension SectionEntry {
+    fileprivate var fields: Description.Fields {
+        [
+            ("type", .number(type)), ("ordinal", .number(ordinal)), ("offset", .number(offset)),
+            ("byteCount", .number(byteCount)), ("firstChecksum", .number(firstChecksum)),
+            ("tableChecksum", .checksum(tableChecksum)),
+        ]
+    }
+}
+
+extension InspectedStore {
+    /// The sealed files in `seg/` of one segment, or of all, that `wants` says yes to.
+    func sealedFiles(
+        segment: UInt64?,
+        _ wants: (FileNames.Parsed) -> UInt64?
+    ) throws(Failure) -> [InspectedFile] {
+        var files: [InspectedFile] = []
+        for name in try names(in: FileNames.segmentFolder) {
+            guard let parsed = FileNames.parse(name), let id = wants(parsed),
+                segment == nil || segment == id
+            else { continue }
+            files.append(try InspectedFile(self, name))
+        }
+        return files
+    }
+}
+
+extension Call {
+    /// The segment's id from the command line, `nil` when none is given.
+    func segmentID() throws(Failure) -> UInt64? {
+        guard let text = optional(1) else { return nil }
+        if text.utf8.count == 16, let id = UInt64(text, radix: 16) { return id }
+        return try wholeNumber(text, of: "SEGMENT", in: 1...UInt64.max)
+    }
+
+    /// Prints a row for each file, or everything about the files of one segment.
+    func printSealed(
+        _ files: [InspectedFile],
+        _ store: InspectedStore,
+        segment: UInt64?,
+        _ detail: (inout SealedWalk) -> Void
+    ) throws(Failure) {
+        guard segment == nil || !files.isEmpty else {
+            throw Failure(.absent, "there is no file of segment \(self[1])")
+        }
+        var rows: [Description] = []
+        for file in files {
+            var walk: SealedWalk
+            do throws(StoreError) {
+                walk = try SealedWalk(file, store)
+            } catch {
+                let fields: Description.Fields = [
+                    ("file", .text(file.name)), ("byteCount", .number(file.byteCount)),
+                    ("error", store.damage(error)),
+                ]
+                rows.append(.object(fields))
+                continue
+            }
+            if segment != nil { detail(&walk) }
+            rows.append(.object(segment == nil ? walk.summary : walk.fields))
+        }
+        if isJSON {
+            for row in rows { print(row) }
+        } else if segment == nil {
+            print(.list(rows))
+        } else {
+            for (index, row) in rows.enumerated() {
+                if index > 0 { output.write("\n") }
+                print(row)
+            }
+        }
+    }
+}
+
+extension SealedWalk {
+    /// One row of a list of files.
+    fileprivate var summary: Description.Fields {
+        [
+            ("file", .text(file.name)), ("byteCount", .number(file.byteCount)),
+            ("rowCount", footer.map { .number($0.rowCount) } ?? .null),
+            ("minLSN", footer.map { .number($0.minLSN) } ?? .null),
+            ("maxLSN", footer.map { .number($0.maxLSN) } ?? .null),
+            ("createdLSN", .number(header.createdLSN)),
+        ] + fields.filter { $0.name == "error" || $0.name == "findings" }
+    }
+}

@@ -1,0 +1,151 @@
+// From options and environment to an open store.
+
+import MoraineEngine
+import MoraineFormat
+import MoraineStorage
+
+/// What a command wants of a store.
+enum Access {
+    /// Takes no lock, changes no byte.
+    case read
+    case write(creates: Bool, durability: Durability)
+}
+
+extension Option {
+    static let json = Option("--json", nil, "print JSON instead of a table")
+
+    /// For every command that opens a store to read.
+    static let reading = [
+        Option("--memory-bytes", "N", "budget for all memory (MORAINE_MEMORY_BYTES)")
+    ]
+
+    /// For every command that opens a store to write.
+    static let writing =
+        reading + [
+            Option(
+                "--memtable-bytes",
+                "N",
+                "bytes of commits before they become a segment (MORAINE_MEMTABLE_BYTES)"
+            ),
+            Option("--wal-file-bytes", "N", "the largest log file (MORAINE_WAL_FILE_BYTES)"),
+        ]
+}
+
+extension Call {
+    /// Opens a store, runs `body`, and closes it whatever happens.
+    func withStore<R>(
+        _ folder: String,
+        _ access: Access,
+        _ body: (Engine) throws(Failure) -> R
+    ) throws(Failure) -> R {
+        let options = try engineOptions(access)
+        let engine = try engineCall { () throws(StoreError) in
+            try Engine.open(at: folder, options: options)
+        }
+        for note in engine.openingNotes { console.note(Failure.text(note)) }
+        let result: R
+        do throws(Failure) {
+            result = try body(engine)
+        } catch {
+            // The first failure is the one to tell; closing after it can only repeat it.
+            try? engine.close()
+            throw error
+        }
+        try engineCall { () throws(StoreError) in try engine.close() }
+        return result
+    }
+
+    /// Opens a store to read, and hands over its newest state.
+    func withVersion<R>(
+        _ folder: String,
+        _ body: (Version) throws(Failure) -> R
+    ) throws(Failure) -> R {
+        try withStore(folder, .read) { engine throws(Failure) in
+            try body(try engineCall { () throws(StoreError) in try engine.version() })
+        }
+    }
+
+    /// Opens a store to read, and hands over one of its collections.
+    func withCollection<R>(
+        _ folder: String,
+        _ name: String,
+        _ body: (Version, CollectionShape) throws(Failure) -> R
+    ) throws(Failure) -> R {
+        try withVersion(folder) { version throws(Failure) in
+            guard let collection = version.collection(name) else {
+                throw unknownCollection(name, version)
+            }
+            return try body(version, collection)
+        }
+    }
+
+    func unknownCollection(_ name: String, _ version: Version) -> Failure {
+        Failure(
+            .absent,
+            "there is no collection \"\(visible(name))\"",
+            hint: didYouMean(name, version.collections.map(\.name))
+        )
+    }
+
+    /// The engine's settings.
+    ///
+    /// A flag beats the environment.
+    func engineOptions(_ access: Access) throws(Failure) -> EngineOptions {
+        var options = EngineOptions()
+        switch access {
+        case .read:
+            options.isReadOnly = true
+            options.createsStore = false
+        case .write(let creates, let durability):
+            options.createsStore = creates
+            options.durability = durability
+        }
+        if let count = try setting("--memory-bytes", "MORAINE_MEMORY_BYTES") {
+            options.memoryByteCount = count
+        }
+        if let count = try setting("--memtable-bytes", "MORAINE_MEMTABLE_BYTES") {
+            options.memtableByteCount = count
+        }
+        if let count = try setting("--wal-file-bytes", "MORAINE_WAL_FILE_BYTES") {
+            options.logFileByteCount = count
+        }
+        return options
+    }
+
+    private func setting(_ option: String, _ variable: String) throws(Failure) -> Int? {
+        // Above 1 TiB it is a mistake, and sums of it could overflow.
+        let range: ClosedRange<UInt64> = 65_536...(1 << 40)
+        if let count = try arguments.number(option, in: range) { return Int(count) }
+        guard let text = console.environment[variable], !text.isEmpty else { return nil }
+        return Int(try wholeNumber(text, of: variable, in: range))
+    }
+
+    /// The value of `--metric`, `nil` when it is not given.
+    func metric() throws(Failure) -> Metric? {
+        guard let name = arguments["--metric"] else { return nil }
+        guard let metric = Metric(name: name) else {
+            throw Failure(
+                .usage,
+                "--metric must be cosine, dot or l2, not \"\(visible(name))\""
+            )
+        }
+        return metric
+    }
+
+    /// The value of `--dimensions`, `nil` when it is not given.
+    func dimensions() throws(Failure) -> Int? {
+        try arguments.number("--dimensions", in: 1...UInt64(FormatLimits.dimensions))
+            .map { Int($0) }
+    }
+}
+
+/// Calls `body` with the text's UTF-8.
+func withUTF8<R, E: Error>(
+    _ text: String,
+    _ body: (UnsafeRawBufferPointer) throws(E) -> R
+) throws(E) -> R {
+    let bytes = Array(text.utf8)
+    return try bytes.withUnsafeBufferPointer { buffer throws(E) in
+        try body(UnsafeRawBufferPointer(buffer))
+    }
+}

@@ -1,0 +1,77 @@
+// Files of bare vectors: little-endian Float32, one vector after the other.
+
+/// Reads whole vectors from a file or pipe.
+struct VectorInput {
+    let path: String
+    let dimensions: Int
+    private let source: any ByteSource
+    /// Bytes read so far.
+    private(set) var byteCount: UInt64 = 0
+
+    /// Takes an open file; one whose length is no whole number of vectors is refused at once.
+    init(_ path: String, _ file: OpenedInput, dimensions: Int) throws(Failure) {
+        let unit = UInt64(dimensions * 4)
+        if let byteCount = file.byteCount, byteCount % unit != 0 {
+            throw Failure(
+                .usage,
+                "\(path) has \(byteCount) bytes, no multiple of \(unit): "
+                    + "\(dimensions) numbers of 4 bytes a vector"
+            )
+        }
+        self.path = path
+        self.dimensions = dimensions
+        source = file.source
+    }
+
+    /// Replaces `floats` by the next vectors, at most `count`; returns how many there were.
+    mutating func next(_ count: Int, into floats: inout [Float]) throws(Failure) -> Int {
+        let wanted = count * dimensions * 4
+        if floats.count != count * dimensions {
+            floats = [Float](repeating: 0, count: count * dimensions)
+        }
+        var done = 0
+        var failure: Failure?
+        floats.withUnsafeMutableBytes { buffer in
+            while done < wanted, failure == nil {
+                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+                switch source.read(into: rest) {
+                case .bytes(let count): done += count
+                case .end: return
+                case .cancelled: failure = Failure(.cancelled, "stopped by a signal")
+                case .failed(let number): failure = readFailure(path, number)
+                }
+            }
+        }
+        if let failure { throw failure }
+        byteCount += UInt64(done)
+        guard done % (dimensions * 4) == 0 else {
+            throw Failure(.usage, "\(path) ends in the middle of a vector")
+        }
+        floats.removeLast((wanted - done) / 4)
+        #if _endian(big)
+        for index in floats.indices {
+            floats[index] = Float(bitPattern: floats[index].bitPattern.byteSwapped)
+        }
+        #endif
+        return done / (dimensions * 4)
+    }
+}
+
+/// A read of an input that the operating system refused.
+func readFailure(_ path: String, _ number: Int32) -> Failure {
+    Failure(.operational, "cannot read \(path): \(SystemFailure(number).reason)")
+}
+
+extension Console {
+    /// Opens a file that the command line names; "-" is standard input.
+    func open(_ path: String) throws(Failure) -> OpenedInput {
+        switch openInput(path) {
+        case .success(let opened): return opened
+        case .failure(let failure):
+            throw Failure(
+                failure.isNoSuchFile ? .usage : .operational,
+                "cannot open \(path): \(failure.reason)"
+            )
+        }
+    }
+}
