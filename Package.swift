@@ -17,7 +17,10 @@ func layer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies + ["MoraineTestSupport"], swiftSettings: settings)
+        name: name,
+        dependencies: dependencies + ["MoraineTestSupport"],
+        swiftSettings: settings
+    )
 }
 
 let package = Package(
@@ -31,11 +34,15 @@ let package = Package(
     targets: [
         // Layer 0: the two system libraries, and all C of the project.
         .systemLibrary(
-            name: "CZlib", pkgConfig: "zlib",
-            providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+            name: "CZlib",
+            pkgConfig: "zlib",
+            providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]
+        ),
         .systemLibrary(
-            name: "CLZ4", pkgConfig: "liblz4",
-            providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
+            name: "CLZ4",
+            pkgConfig: "liblz4",
+            providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]
+        ),
         .target(name: "CKernels"),
 
         // Layer 1: bytes in memory; the operating system.
@@ -53,10 +60,12 @@ let package = Package(
         layer("MoraineLog", ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
         layer(
             "MoraineSegments",
-            ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+            ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]
+        ),
         layer(
             "MoraineVectors",
-            ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes", "CKernels"]),
+            ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes", "CKernels"]
+        ),
 
         // Layer 5: truth (manifest) and time (log sequence numbers).
         layer(
@@ -64,7 +73,8 @@ let package = Package(
             [
                 "MoraineLog", "MoraineSegments", "MoraineVectors", "MoraineStorage",
                 "MoraineFormat", "MoraineFiles", "MoraineBytes",
-            ]),
+            ]
+        ),
 
         // Layer 6: the public names.
         layer(
@@ -72,7 +82,8 @@ let package = Package(
             [
                 "MoraineEngine", "MoraineJSON", "MoraineStorage", "MoraineFormat", "MoraineFiles",
                 "MoraineBytes",
-            ]),
+            ]
+        ),
 
         // Programs.
         .executableTarget(
@@ -81,14 +92,18 @@ let package = Package(
                 "Moraine", "MoraineEngine", "MoraineJSON", "MoraineVectors", "MoraineSegments",
                 "MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ],
-            path: "tools/moraine", swiftSettings: settings),
+            path: "tools/moraine",
+            swiftSettings: settings
+        ),
         .target(
             name: "MoraineSimulation",
             dependencies: [
                 "MoraineEngine", "MoraineVectors", "MoraineSegments", "MoraineLog",
                 "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ],
-            path: "Benchmarks/Simulation", swiftSettings: settings),
+            path: "Benchmarks/Simulation",
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "moraine-bench",
             dependencies: [
@@ -96,32 +111,40 @@ let package = Package(
                 "MoraineSegments", "MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles",
                 "MoraineBytes", "CKernels",
             ],
-            path: "Benchmarks/Bench", swiftSettings: settings),
+            path: "Benchmarks/Bench",
+            swiftSettings: settings
+        ),
 
         // Tests.
         .target(
             name: "MoraineTestSupport",
             dependencies: ["MoraineFiles", "MoraineFormat", "MoraineBytes"],
-            path: "Tests/Support", swiftSettings: settings),
+            path: "Tests/Support",
+            swiftSettings: settings
+        ),
         tests("BytesTests", ["MoraineBytes", "CKernels"]),
         tests("FilesTests", ["MoraineFiles"]),
         tests("FormatTests", ["Moraine", "MoraineEngine", "MoraineFormat", "MoraineBytes"]),
         tests("JSONTests", ["MoraineJSON", "MoraineFormat", "MoraineBytes"]),
         tests(
             "LogTests",
-            ["MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+            ["MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]
+        ),
         tests(
             "SegmentTests",
-            ["MoraineSegments", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+            ["MoraineSegments", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]
+        ),
         tests(
             "VectorTests",
             [
                 "MoraineVectors", "MoraineStorage", "MoraineFormat", "MoraineFiles",
                 "MoraineBytes", "CKernels",
-            ]),
+            ]
+        ),
         tests(
             "EngineTests",
-            ["MoraineEngine", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
+            ["MoraineEngine", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]
+        ),
         tests("StoreTests", ["Moraine"]),
         tests("CrashTests", ["MoraineSimulation", "MoraineEngine", "MoraineFiles", "Moraine"]),
         tests("ToolTests", ["moraine-cli", "Moraine"]),

@@ -44,19 +44,25 @@ package struct BatchBuilder {
             throw StoreError(
                 .invalidName,
                 "a collection's name has 1 to \(FormatLimits.nameByteCount) bytes and no control "
-                    + "characters")
+                    + "characters"
+            )
         }
         guard dimensions >= 0, dimensions <= FormatLimits.dimensions else {
             throw StoreError(
-                .invalidArgument, "dimensions must be 1 to \(FormatLimits.dimensions), or none",
-                expected: "1 to \(FormatLimits.dimensions)", found: "\(dimensions)")
+                .invalidArgument,
+                "dimensions must be 1 to \(FormatLimits.dimensions), or none",
+                expected: "1 to \(FormatLimits.dimensions)",
+                found: "\(dimensions)"
+            )
         }
         if let old = table[name] {
             guard old.dimensions == dimensions, old.metric == metric else {
                 throw StoreError(
-                    .collectionMismatch, "collection \"\(name)\" exists with another shape",
+                    .collectionMismatch,
+                    "collection \"\(name)\" exists with another shape",
                     expected: "\(old.dimensions) dimensions, \(old.metric.name)",
-                    found: "\(dimensions) dimensions, \(metric.name)")
+                    found: "\(dimensions) dimensions, \(metric.name)"
+                )
             }
             return
         }
@@ -65,7 +71,11 @@ package struct BatchBuilder {
             throw StoreError(.tooLarge, "the store has no room for another collection")
         }
         let shape = CollectionShape(
-            id: id, name: name, dimensions: dimensions, metric: metric)
+            id: id,
+            name: name,
+            dimensions: dimensions,
+            metric: metric
+        )
         table = table.adding(shape)
         created.append(shape)
         writer.createCollection(shape)
@@ -91,16 +101,21 @@ package struct BatchBuilder {
     /// - Throws: `invalidID`, `invalidText`, `invalidMetadata`, `tooLarge`, `wrongDimension`,
     ///   `invalidVector`.
     package mutating func put(
-        _ collection: CollectionShape, id: UnsafeRawBufferPointer, text: UnsafeRawBufferPointer,
-        metadata: UnsafeRawBufferPointer, vector: UnsafeBufferPointer<Float>?,
+        _ collection: CollectionShape,
+        id: UnsafeRawBufferPointer,
+        text: UnsafeRawBufferPointer,
+        metadata: UnsafeRawBufferPointer,
+        vector: UnsafeBufferPointer<Float>?,
         expectedVersion: UInt64? = nil
     ) throws(StoreError) {
         try checkID(id)
         guard text.count + metadata.count <= FormatLimits.documentByteCount else {
             throw StoreError(
-                .tooLarge, "a document's text and metadata are too large",
+                .tooLarge,
+                "a document's text and metadata are too large",
                 expected: "at most \(FormatLimits.documentByteCount) bytes",
-                found: "\(text.count + metadata.count)")
+                found: "\(text.count + metadata.count)"
+            )
         }
         guard isUTF8(text) else {
             throw StoreError(.invalidText, "a document's text is not UTF-8")
@@ -109,21 +124,31 @@ package struct BatchBuilder {
             try Metadata.validate(metadata)
         } catch {
             throw StoreError(
-                .invalidMetadata, "a document's metadata cannot be stored: \(error.field)",
-                expected: error.expected, found: error.found)
+                .invalidMetadata,
+                "a document's metadata cannot be stored: \(error.field)",
+                expected: error.expected,
+                found: error.found
+            )
         }
         if let vector { try check(vector, collection) }
         try reserve(text.count + metadata.count + (vector?.count ?? 0) * 4 + id.count + 64)
         expect(expectedVersion)
         writer.put(
-            collectionID: collection.id, id: id, vector: vector, text: text, metadata: metadata)
+            collectionID: collection.id,
+            id: id,
+            vector: vector,
+            text: text,
+            metadata: metadata
+        )
     }
 
     /// Deletes a document; one that is not there is fine.
     ///
     /// - Throws: `invalidID`.
     package mutating func delete(
-        _ collection: CollectionShape, id: UnsafeRawBufferPointer, expectedVersion: UInt64? = nil
+        _ collection: CollectionShape,
+        id: UnsafeRawBufferPointer,
+        expectedVersion: UInt64? = nil
     ) throws(StoreError) {
         try checkID(id)
         try reserve(id.count + 32)
@@ -139,9 +164,11 @@ package struct BatchBuilder {
     private func reserve(_ byteCount: Int) throws(StoreError) {
         guard writer.byteCount + byteCount <= FormatLimits.commitByteCount else {
             throw StoreError(
-                .tooLarge, "one commit is too large",
+                .tooLarge,
+                "one commit is too large",
                 expected: "at most \(FormatLimits.commitByteCount) bytes",
-                found: "\(writer.byteCount + byteCount)")
+                found: "\(writer.byteCount + byteCount)"
+            )
         }
     }
 
@@ -150,7 +177,8 @@ package struct BatchBuilder {
             throw StoreError(
                 .invalidID,
                 "a document's id has 1 to \(FormatLimits.idByteCount) bytes of UTF-8 and no NUL",
-                found: "\(id.count) bytes")
+                found: "\(id.count) bytes"
+            )
         }
     }
 
@@ -163,7 +191,9 @@ package struct BatchBuilder {
                 collection.dimensions == 0
                     ? "collection \"\(collection.name)\" holds no vectors"
                     : "a vector has not the dimensions of collection \"\(collection.name)\"",
-                expected: "\(collection.dimensions)", found: "\(vector.count)")
+                expected: "\(collection.dimensions)",
+                found: "\(vector.count)"
+            )
         }
         _ = try VectorMath.validatedNorm(of: vector, metric: collection.metric)
     }

@@ -41,7 +41,8 @@ struct CheckpointBuilder {
                 do throws(FileError) {
                     // DURABLE: the names must outlive a crash before an edit relies on them.
                     try fileSystem.syncDirectory(
-                        FileNames.path(folder, FileNames.segmentFolder))
+                        FileNames.path(folder, FileNames.segmentFolder)
+                    )
                 } catch {
                     throw StoreError(error, doing: "sync the segment folder")
                 }
@@ -61,7 +62,9 @@ struct CheckpointBuilder {
             if row.pointee.isTombstone {
                 // A tombstone that a later put of its key has overtaken is not needed.
                 let newest = table.newestRow(
-                    collectionID: row.pointee.collectionID, id: row.pointee.id)
+                    collectionID: row.pointee.collectionID,
+                    id: row.pointee.id
+                )
                 if newest == number { tombstones.append(UInt32(number)) }
             } else if row.pointee.isLive(at: sealed.lsn) {
                 documents.append(UInt32(number))
@@ -75,12 +78,17 @@ struct CheckpointBuilder {
         let first = sealed.table.row(Int(a))
         let second = sealed.table.row(Int(b))
         return KeyBytes.compare(
-            first.pointee.collectionID, first.pointee.id, second.pointee.collectionID,
-            second.pointee.id) < 0
+            first.pointee.collectionID,
+            first.pointee.id,
+            second.pointee.collectionID,
+            second.pointee.id
+        ) < 0
     }
 
     private func writeSegment(
-        _ documents: [UInt32], _ tombstones: [UInt32], _ written: inout [String]
+        _ documents: [UInt32],
+        _ tombstones: [UInt32],
+        _ written: inout [String]
     ) throws(StoreError) -> SegmentEntry? {
         if documents.isEmpty && tombstones.isEmpty { return nil }
         let table = sealed.table
@@ -90,31 +98,55 @@ struct CheckpointBuilder {
         let shapes = Set((documents + tombstones).map { table.row(Int($0)).pointee.collectionID })
             .sorted().compactMap { sealed.collections[$0] }
         let writer = try SegmentWriter(
-            fileSystem: fileSystem, root: folder, segmentID: segmentID, keyFileID: keyID,
-            storeID: storeID, createdLSN: sealed.lsn, codec: codec)
+            fileSystem: fileSystem,
+            root: folder,
+            segmentID: segmentID,
+            keyFileID: keyID,
+            storeID: storeID,
+            createdLSN: sealed.lsn,
+            codec: codec
+        )
         for number in documents {
             let row = table.row(Int(number))
             try writer.add(
-                collectionID: row.pointee.collectionID, id: row.pointee.id,
-                lsn: row.pointee.lsn, created: row.pointee.created,
-                updated: row.pointee.updated, expiry: row.pointee.expiry,
+                collectionID: row.pointee.collectionID,
+                id: row.pointee.id,
+                lsn: row.pointee.lsn,
+                created: row.pointee.created,
+                updated: row.pointee.updated,
+                expiry: row.pointee.expiry,
                 vectorChecksum: vectorBytes(row).map { CRC32C.value($0) },
-                body: row.pointee.body)
+                body: row.pointee.body
+            )
         }
         for number in tombstones {
             let row = table.row(Int(number))
             writer.addTombstone(
-                collectionID: row.pointee.collectionID, id: row.pointee.id,
-                lsn: row.pointee.lsn, time: row.pointee.updated)
+                collectionID: row.pointee.collectionID,
+                id: row.pointee.id,
+                lsn: row.pointee.lsn,
+                time: row.pointee.updated
+            )
         }
         let files = try writer.finish(collections: shapes)
         let vector = try writeVectors(
-            documents, segmentID: segmentID, shapes: shapes,
-            lsns: (files.minLSN, files.maxLSN), &written)
+            documents,
+            segmentID: segmentID,
+            shapes: shapes,
+            lsns: (files.minLSN, files.maxLSN),
+            &written
+        )
         return SegmentEntry(
-            id: segmentID, rowCount: UInt64(documents.count),
-            tombstoneCount: UInt64(tombstones.count), minLSN: files.minLSN, maxLSN: files.maxLSN,
-            inputs: [], document: files.document, key: files.key, vector: vector)
+            id: segmentID,
+            rowCount: UInt64(documents.count),
+            tombstoneCount: UInt64(tombstones.count),
+            minLSN: files.minLSN,
+            maxLSN: files.maxLSN,
+            inputs: [],
+            document: files.document,
+            key: files.key,
+            vector: vector
+        )
     }
 
     private func vectorBytes(_ row: UnsafePointer<MemRow>) -> UnsafeRawBufferPointer? {
@@ -125,8 +157,11 @@ struct CheckpointBuilder {
     }
 
     private func writeVectors(
-        _ documents: [UInt32], segmentID: UInt64, shapes: [CollectionShape],
-        lsns: (min: UInt64, max: UInt64), _ written: inout [String]
+        _ documents: [UInt32],
+        segmentID: UInt64,
+        shapes: [CollectionShape],
+        lsns: (min: UInt64, max: UInt64),
+        _ written: inout [String]
     ) throws(StoreError) -> SealedFileReference? {
         let table = sealed.table
         var counts: [UInt32: Int] = [:]
@@ -137,16 +172,25 @@ struct CheckpointBuilder {
         let spaces = shapes.compactMap { shape in
             counts[shape.id].map {
                 VectorSpaceEntry(
-                    collectionID: shape.id, dimensions: shape.dimensions, vectorCount: $0,
-                    metric: shape.metric)
+                    collectionID: shape.id,
+                    dimensions: shape.dimensions,
+                    vectorCount: $0,
+                    metric: shape.metric
+                )
             }
         }
         if spaces.isEmpty { return nil }
         written.append(FileNames.vector(segmentID))
         let writer = try VectorFileWriter(
-            fileSystem: fileSystem, root: folder, segment: segmentID, storeID: storeID,
-            fileID: ids.allocateFile(), createdLSN: sealed.lsn, spaces: spaces,
-            rowCount: UInt64(documents.count))
+            fileSystem: fileSystem,
+            root: folder,
+            segment: segmentID,
+            storeID: storeID,
+            fileID: ids.allocateFile(),
+            createdLSN: sealed.lsn,
+            spaces: spaces,
+            rowCount: UInt64(documents.count)
+        )
         for (index, number) in documents.enumerated() {
             if let vector = table.row(Int(number)).pointee.vector {
                 try writer.append(row: UInt32(index), vector: vector)
@@ -164,11 +208,22 @@ struct CheckpointBuilder {
             let fileID = ids.allocateFile()
             written.append(FileNames.deletions(segmentID, fileID: fileID))
             let file = try DeletionFile.write(
-                dead, lsn: sealed.lsn, fileSystem: fileSystem, root: folder,
-                segmentID: segmentID, fileID: fileID, storeID: storeID, createdLSN: sealed.lsn)
+                dead,
+                lsn: sealed.lsn,
+                fileSystem: fileSystem,
+                root: folder,
+                segmentID: segmentID,
+                fileID: fileID,
+                storeID: storeID,
+                createdLSN: sealed.lsn
+            )
             entries.append(
                 DeletionsEntry(
-                    segmentID: segmentID, file: file, deadRowCount: UInt64(dead.count)))
+                    segmentID: segmentID,
+                    file: file,
+                    deadRowCount: UInt64(dead.count)
+                )
+            )
         }
         return entries
     }
@@ -179,9 +234,12 @@ extension Writer {
     func seal() {
         precondition(sealed == nil)
         sealed = SealedMemTable(
-            table: active, lsn: lastLSN, time: lastTime,
+            table: active,
+            lsn: lastLSN,
+            time: lastTime,
             dead: Dictionary(uniqueKeysWithValues: segments.map { ($0.segment.id, $0.dead) }),
-            collections: collections)
+            collections: collections
+        )
         active = MemTable()
     }
 
@@ -217,7 +275,10 @@ extension Writer {
                 SegmentView(
                     segment: segment,
                     dead: DeadRows(rowCount: segment.files.rowCount).with(
-                        dead: dead.map { UInt32($0) })))
+                        dead: dead.map { UInt32($0) }
+                    )
+                )
+            )
         }
         self.sealed = nil
         checkpointFailure = nil

@@ -38,13 +38,21 @@ struct StoreCreator {
         case .store: return .store
         case .foreign(let found):
             throw StoreError(
-                .notAStore, "this is no store", path: folder, expected: "a store's folder",
-                found: found)
+                .notAStore,
+                "this is no store",
+                path: folder,
+                expected: "a store's folder",
+                found: found
+            )
         case .rootless:
             throw StoreError(
-                .corrupted, "the store's ROOT is missing",
-                path: FileNames.path(folder, FileNames.root), offset: 0, expected: "ROOT",
-                found: "files of a store without it")
+                .corrupted,
+                "the store's ROOT is missing",
+                path: FileNames.path(folder, FileNames.root),
+                offset: 0,
+                expected: "ROOT",
+                found: "files of a store without it"
+            )
         }
     }
 
@@ -103,16 +111,34 @@ struct StoreCreator {
             try removeIfThere(FileNames.manifest(1))
         }
         let manifest = try ManifestWriter(
-            fileSystem, folder: folder,
+            fileSystem,
+            folder: folder,
             header: LogHeader(
-                kind: .manifest, storeID: storeID, fileID: 1, createdLSN: 0, epoch: 0,
-                incarnation: incarnation, firstNumber: 1),
-            state: StoreState())
+                kind: .manifest,
+                storeID: storeID,
+                fileID: 1,
+                createdLSN: 0,
+                epoch: 0,
+                incarnation: incarnation,
+                firstNumber: 1
+            ),
+            state: StoreState()
+        )
         let root = Root(
-            storeID: storeID, sequence: 1, incarnation: incarnation, parentIncarnation: 0,
-            epoch: 0, manifestID: 1, manifestEnd: manifest.end, manifestEdit: 1, durableLSN: 0,
-            state: .closed, logSequence: 0, logEnd: 0,
-            createdTime: UInt64(max(0, options.clock.wallMilliseconds())))
+            storeID: storeID,
+            sequence: 1,
+            incarnation: incarnation,
+            parentIncarnation: 0,
+            epoch: 0,
+            manifestID: 1,
+            manifestEnd: manifest.end,
+            manifestEdit: 1,
+            durableLSN: 0,
+            state: .closed,
+            logSequence: 0,
+            logEnd: 0,
+            createdTime: UInt64(max(0, options.clock.wallMilliseconds()))
+        )
         manifest.close()
         try call {
             () throws(FileError) in

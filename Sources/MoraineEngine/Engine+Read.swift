@@ -27,11 +27,17 @@ extension Engine {
         guard writer == nil else { return }
         try refreshing.withLock { _ throws(StoreError) in
             let known = Dictionary(
-                uniqueKeysWithValues: old.segments.map { ($0.segment.id, $0.segment) })
+                uniqueKeysWithValues: old.segments.map { ($0.segment.id, $0.segment) }
+            )
             let opened = try Self.read(folder, options, cache: cache, known: known)
             let version = Version(
-                lsn: opened.lastLSN, time: opened.lastTime, table: opened.collections,
-                memtables: [opened.memtable], segments: opened.segments, scanPool: scanPool)
+                lsn: opened.lastLSN,
+                time: opened.lastTime,
+                table: opened.collections,
+                memtables: [opened.memtable],
+                segments: opened.segments,
+                scanPool: scanPool
+            )
             current.withLock { current in
                 guard let now = current, now.lsn <= version.lsn else { return }
                 current = version
@@ -135,7 +141,9 @@ extension Writer {
         guard let last = state.logs.last else { return }
         do throws(FileError) {
             let path = FileNames.path(
-                folder, FileNames.log(epoch: last.epoch, sequence: last.sequence))
+                folder,
+                FileNames.log(epoch: last.epoch, sequence: last.sequence)
+            )
             let file = try fileSystem.open(path, .readWrite)
             defer { file.close() }
             try file.truncate(to: lastLogEnd)

@@ -22,8 +22,13 @@ extension Engine {
         var memtables = [writer.active]
         if let sealed = writer.sealed { memtables.append(sealed.table) }
         let version = Version(
-            lsn: writer.lastLSN, time: writer.lastTime, table: writer.collections,
-            memtables: memtables, segments: writer.segments, scanPool: scanPool)
+            lsn: writer.lastLSN,
+            time: writer.lastTime,
+            table: writer.collections,
+            memtables: memtables,
+            segments: writer.segments,
+            scanPool: scanPool
+        )
         current.withLock { current in
             if current != nil { current = version }
         }
@@ -43,7 +48,8 @@ extension Engine {
     ///   `poisoned`, `inputOutput`.
     @discardableResult
     package func commit(
-        logged: Bool = true, _ build: (inout BatchBuilder) throws(StoreError) -> Void
+        logged: Bool = true,
+        _ build: (inout BatchBuilder) throws(StoreError) -> Void
     ) throws(StoreError) -> UInt64 {
         while true {
             guard let request = try request(logged: logged, build) else { return try version().lsn }
@@ -69,12 +75,15 @@ extension Engine {
     }
 
     private func request(
-        logged: Bool, _ build: (inout BatchBuilder) throws(StoreError) -> Void
+        logged: Bool,
+        _ build: (inout BatchBuilder) throws(StoreError) -> Void
     ) throws(StoreError) -> CommitRequest? {
         try checkCanWrite()
         let ids = ids
         var builder = BatchBuilder(
-            table: try version().table, reserveID: { ids.allocateCollection() })
+            table: try version().table,
+            reserveID: { ids.allocateCollection() }
+        )
         try build(&builder)
         if builder.operationCount == 0 { return nil }
         return CommitRequest(builder, isLogged: logged)
@@ -86,8 +95,10 @@ extension Engine {
         }
         guard WorkerThread.processID == processID else {
             throw StoreError(
-                .readOnly, "the store was opened by the process that this one was forked from",
-                path: folder)
+                .readOnly,
+                "the store was opened by the process that this one was forked from",
+                path: folder
+            )
         }
     }
 
@@ -173,17 +184,26 @@ extension Engine {
                 try writer.checkWritable()
                 guard let sealed = writer.sealed else { return nil }
                 return CheckpointBuilder(
-                    fileSystem: options.fileSystem, folder: folder,
-                    storeID: writer.root.storeID, codec: options.codec, sealed: sealed,
-                    persistedDead: writer.persistedDead, ids: ids)
+                    fileSystem: options.fileSystem,
+                    folder: folder,
+                    storeID: writer.root.storeID,
+                    codec: options.codec,
+                    sealed: sealed,
+                    persistedDead: writer.persistedDead,
+                    ids: ids
+                )
             }
             guard let builder else { return }
             let built = try builder.build()
             var segment: Segment?
             if let entry = built.entry {
                 segment = try Segment(
-                    options.fileSystem, folder: folder, storeID: builder.storeID, entry: entry,
-                    cache: cache)
+                    options.fileSystem,
+                    folder: folder,
+                    storeID: builder.storeID,
+                    entry: entry,
+                    cache: cache
+                )
             }
             try withWriter { writer throws(StoreError) in
                 try writer.install(built, segment: segment)

@@ -88,7 +88,10 @@ package final class Engine: Sendable {
             if case .store = contents {} else { try creator.create() }
             let cache = BlockCache(byteBudget: options.blockCacheByteCount)
             let opened = try StoreOpener(
-                options: options, folder: folder, cache: cache, promisedOnly: false
+                options: options,
+                folder: folder,
+                cache: cache,
+                promisedOnly: false
             ).open()
             return Engine(folder, options, cache: cache, lock: lock, opened: opened)
         } catch {
@@ -99,8 +102,12 @@ package final class Engine: Sendable {
 
     static func absent(_ folder: String) -> StoreError {
         StoreError(
-            .notAStore, "there is no store here", path: folder, expected: "a store",
-            found: "none")
+            .notAStore,
+            "there is no store here",
+            path: folder,
+            expected: "a store",
+            found: "none"
+        )
     }
 
     private static func refuseNetwork(_ folder: String, _ options: EngineOptions)
@@ -111,7 +118,9 @@ package final class Engine: Sendable {
         throw StoreError(
             .readOnly,
             "the store is on a network file system (\(volume.kind)), where locks and syncs cannot "
-                + "be trusted; it can be opened for reading only", path: folder)
+                + "be trusted; it can be opened for reading only",
+            path: folder
+        )
     }
 
     private static func takeLock(_ folder: String, _ options: EngineOptions) throws(StoreError)
@@ -123,8 +132,12 @@ package final class Engine: Sendable {
             if error.isHeldByOther {
                 let holder = error.holder.map { "process \($0)" } ?? "another process"
                 throw StoreError(
-                    .locked, "the store is in use by \(holder)", path: error.path,
-                    expected: "no other writer", found: holder)
+                    .locked,
+                    "the store is in use by \(holder)",
+                    path: error.path,
+                    expected: "no other writer",
+                    found: holder
+                )
             }
             throw StoreError(error, doing: "lock the store")
         }
@@ -144,14 +157,20 @@ package final class Engine: Sendable {
     /// Reads a store that a writer may be changing: what vanishes meanwhile is looked for again
     /// in the newer state.
     static func read(
-        _ folder: String, _ options: EngineOptions, cache: BlockCache, known: [UInt64: Segment]
+        _ folder: String,
+        _ options: EngineOptions,
+        cache: BlockCache,
+        known: [UInt64: Segment]
     ) throws(StoreError) -> OpenedState {
         var attempt = 0
         while true {
             let hasWriter = holder(folder, options) != nil
             do throws(StoreError) {
                 return try StoreOpener(
-                    options: options, folder: folder, cache: cache, promisedOnly: hasWriter,
+                    options: options,
+                    folder: folder,
+                    cache: cache,
+                    promisedOnly: hasWriter,
                     known: known
                 ).open()
             } catch {
@@ -169,7 +188,10 @@ package final class Engine: Sendable {
     }
 
     private init(
-        _ folder: String, _ options: EngineOptions, cache: BlockCache, lock: (any FileLock)?,
+        _ folder: String,
+        _ options: EngineOptions,
+        cache: BlockCache,
+        lock: (any FileLock)?,
         opened: OpenedState
     ) {
         self.folder = folder
@@ -180,11 +202,19 @@ package final class Engine: Sendable {
         scanPool = ScanPool(width: options.scanThreadCount)
         openingNotes = opened.notes
         ids = IDCounters(
-            nextFile: opened.nextFileID, nextCollection: opened.nextCollectionID)
+            nextFile: opened.nextFileID,
+            nextCollection: opened.nextCollectionID
+        )
         current = Mutex(
             Version(
-                lsn: opened.lastLSN, time: opened.lastTime, table: opened.collections,
-                memtables: [opened.memtable], segments: opened.segments, scanPool: scanPool))
+                lsn: opened.lastLSN,
+                time: opened.lastTime,
+                table: opened.collections,
+                memtables: [opened.memtable],
+                segments: opened.segments,
+                scanPool: scanPool
+            )
+        )
         writer =
             lock == nil ? nil : Writer(options: options, folder: folder, opened: opened, ids: ids)
     }

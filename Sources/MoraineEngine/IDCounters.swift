@@ -23,7 +23,10 @@ final class IDCounters: Sendable {
         var next = nextCollection
         while next <= FormatLimits.collectionIDs.upperBound {
             let (taken, current) = collection.weakCompareExchange(
-                expected: next, desired: next + 1, ordering: .relaxed)
+                expected: next,
+                desired: next + 1,
+                ordering: .relaxed
+            )
             if taken { return next }
             next = current
         }

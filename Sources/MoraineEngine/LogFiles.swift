@@ -12,7 +12,10 @@ package enum LogFiles {
 
     /// Reads the head of an open log file or manifest.
     package static func link(
-        _ file: any File, kind: FileKind, storeID: StoreID, fileID: UInt64
+        _ file: any File,
+        kind: FileKind,
+        storeID: StoreID,
+        fileID: UInt64
     ) throws(StoreError) -> LogChain.Link {
         let byteCount: UInt64
         let head: [UInt8]
@@ -24,14 +27,22 @@ package enum LogFiles {
         }
         guard head.count == LogHeader.byteCount else {
             throw StoreError(
-                .corrupted, "a log file is too short for its head", path: file.path,
-                offset: UInt64(head.count), expected: "\(LogHeader.byteCount) bytes",
-                found: "\(head.count) bytes")
+                .corrupted,
+                "a log file is too short for its head",
+                path: file.path,
+                offset: UInt64(head.count),
+                expected: "\(LogHeader.byteCount) bytes",
+                found: "\(head.count) bytes"
+            )
         }
         do throws(FormatError) {
             let header = try head.withUnsafeBufferPointer { buffer throws(FormatError) in
                 try LogHeader.decode(
-                    UnsafeRawBufferPointer(buffer), kind: kind, storeID: storeID, fileID: fileID)
+                    UnsafeRawBufferPointer(buffer),
+                    kind: kind,
+                    storeID: storeID,
+                    fileID: fileID
+                )
             }
             return LogChain.Link(file: file, header: header, byteCount: byteCount)
         } catch {
@@ -41,21 +52,34 @@ package enum LogFiles {
 
     /// Opens the live log files that the manifest names.
     package static func chain(
-        _ fileSystem: any FileSystem, folder: String, root: Root, state: StoreState
+        _ fileSystem: any FileSystem,
+        folder: String,
+        root: Root,
+        state: StoreState
     ) throws(StoreError) -> LogChain {
         var links: [LogChain.Link] = []
         for entry in state.logs {
             let path = FileNames.path(
-                folder, FileNames.log(epoch: entry.epoch, sequence: entry.sequence))
+                folder,
+                FileNames.log(epoch: entry.epoch, sequence: entry.sequence)
+            )
             let file = try openListed(fileSystem, path)
             let link = try link(
-                file, kind: .log, storeID: root.storeID, fileID: entry.sequence)
+                file,
+                kind: .log,
+                storeID: root.storeID,
+                fileID: entry.sequence
+            )
             guard link.header.firstNumber == entry.firstLSN, link.header.epoch == entry.epoch
             else {
                 throw StoreError(
-                    .corrupted, "a log file is not the one that the manifest names", path: path,
-                    offset: 64, expected: "epoch \(entry.epoch), first LSN \(entry.firstLSN)",
-                    found: "epoch \(link.header.epoch), first LSN \(link.header.firstNumber)")
+                    .corrupted,
+                    "a log file is not the one that the manifest names",
+                    path: path,
+                    offset: 64,
+                    expected: "epoch \(entry.epoch), first LSN \(entry.firstLSN)",
+                    found: "epoch \(link.header.epoch), first LSN \(link.header.firstNumber)"
+                )
             }
             links.append(link)
         }
@@ -63,40 +87,61 @@ package enum LogFiles {
         if root.state == .closed {
             guard root.logSequence == state.logs.last?.sequence ?? 0 else {
                 throw StoreError(
-                    .corrupted, "ROOT and the manifest name different last log files",
-                    path: FileNames.path(folder, FileNames.root), offset: 136,
-                    expected: "\(state.logs.last?.sequence ?? 0)", found: "\(root.logSequence)")
+                    .corrupted,
+                    "ROOT and the manifest name different last log files",
+                    path: FileNames.path(folder, FileNames.root),
+                    offset: 136,
+                    expected: "\(state.logs.last?.sequence ?? 0)",
+                    found: "\(root.logSequence)"
+                )
             }
             exactEnd = links.isEmpty ? nil : root.logEnd
         }
         return LogChain(
-            links: links, kind: .commit, floor: state.floor, promise: root.durableLSN,
-            exactEnd: exactEnd)
+            links: links,
+            kind: .commit,
+            floor: state.floor,
+            promise: root.durableLSN,
+            exactEnd: exactEnd
+        )
     }
 
     /// Refuses when a log file that the manifest does not name has taken commits: then ROOT or
     /// the manifest is older than the log.
     package static func checkUnlisted(
-        _ fileSystem: any FileSystem, folder: String, root: Root, state: StoreState
+        _ fileSystem: any FileSystem,
+        folder: String,
+        root: Root,
+        state: StoreState
     ) throws(StoreError) {
         for (name, epoch, sequence) in try names(fileSystem, folder: folder)
         where sequence >= state.nextFileID {
             let path = FileNames.path(folder, name)
             guard
                 try hasCommits(
-                    fileSystem, path: path, storeID: root.storeID, sequence: sequence)
+                    fileSystem,
+                    path: path,
+                    storeID: root.storeID,
+                    sequence: sequence
+                )
             else { continue }
             throw StoreError(
                 .corrupted,
                 "a log file holds commits but the manifest does not name it: ROOT or the manifest "
                     + "is older than the log",
-                path: path, offset: UInt64(LogHeader.byteCount),
-                expected: "epoch \(root.epoch) or older", found: "epoch \(epoch)")
+                path: path,
+                offset: UInt64(LogHeader.byteCount),
+                expected: "epoch \(root.epoch) or older",
+                found: "epoch \(epoch)"
+            )
         }
     }
 
     private static func hasCommits(
-        _ fileSystem: any FileSystem, path: String, storeID: StoreID, sequence: UInt64
+        _ fileSystem: any FileSystem,
+        path: String,
+        storeID: StoreID,
+        sequence: UInt64
     ) throws(StoreError) -> Bool {
         let file: any File
         do throws(FileError) {
@@ -116,7 +161,11 @@ package enum LogFiles {
         }
         guard link.header.carriedEnd < link.byteCount else { return false }
         var reader = LogReader(
-            file: file, header: link.header, from: link.header.carriedEnd, to: link.byteCount)
+            file: file,
+            header: link.header,
+            from: link.header.carriedEnd,
+            to: link.byteCount
+        )
         guard case .record = try reader.next() else { return false }
         return true
     }
@@ -149,7 +198,8 @@ package enum LogFiles {
             try piece.withUnsafeBufferPointer { buffer throws(FileError) in
                 try file.writeAll(
                     UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[..<count])),
-                    at: offset)
+                    at: offset
+                )
             }
             offset += UInt64(count)
         }

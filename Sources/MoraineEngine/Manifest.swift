@@ -23,22 +23,37 @@ package enum ManifestReader {
     ///
     /// - Parameter promisedOnly: stop at the highest promise, as beside a live writer.
     package static func read(
-        _ fileSystem: any FileSystem, folder: String, root: Root, promisedOnly: Bool
+        _ fileSystem: any FileSystem,
+        folder: String,
+        root: Root,
+        promisedOnly: Bool
     ) throws(StoreError) -> ManifestContents {
         let path = FileNames.path(folder, FileNames.manifest(root.manifestID))
         let file = try openListed(fileSystem, path)
         defer { file.close() }
         let link = try LogFiles.link(
-            file, kind: .manifest, storeID: root.storeID, fileID: root.manifestID)
+            file,
+            kind: .manifest,
+            storeID: root.storeID,
+            fileID: root.manifestID
+        )
         guard link.header.incarnation == root.incarnation else {
             throw StoreError(
-                .corrupted, "the manifest belongs to another history than ROOT", path: path,
-                offset: 72, expected: "incarnation \(root.incarnation)",
-                found: "\(link.header.incarnation)")
+                .corrupted,
+                "the manifest belongs to another history than ROOT",
+                path: path,
+                offset: 72,
+                expected: "incarnation \(root.incarnation)",
+                found: "\(link.header.incarnation)"
+            )
         }
         let chain = LogChain(
-            links: [link], kind: .edit, floor: 0, promise: root.manifestEdit,
-            exactEnd: root.state == .closed ? root.manifestEnd : nil)
+            links: [link],
+            kind: .edit,
+            floor: 0,
+            promise: root.manifestEdit,
+            exactEnd: root.state == .closed ? root.manifestEnd : nil
+        )
         var limit = UInt64.max
         if promisedOnly { limit = try chain.read(upTo: 0) { _ in }.promise }
         var state = StoreState()
@@ -49,12 +64,21 @@ package enum ManifestReader {
         }
         guard outcome.end >= root.manifestEnd, lastEdit >= root.manifestEdit else {
             throw StoreError(
-                .corrupted, "the manifest ends before the place that ROOT names", path: path,
-                offset: outcome.end, expected: "\(root.manifestEnd)", found: "\(outcome.end)")
+                .corrupted,
+                "the manifest ends before the place that ROOT names",
+                path: path,
+                offset: outcome.end,
+                expected: "\(root.manifestEnd)",
+                found: "\(outcome.end)"
+            )
         }
         return ManifestContents(
-            state: state, lastEdit: lastEdit, end: outcome.end, fileByteCount: link.byteCount,
-            torn: outcome.torn)
+            state: state,
+            lastEdit: lastEdit,
+            end: outcome.end,
+            fileByteCount: link.byteCount,
+            torn: outcome.torn
+        )
     }
 
     private static func apply(_ entry: LogChain.Entry, to state: inout StoreState)
@@ -81,8 +105,13 @@ package func openListed(_ fileSystem: any FileSystem, _ path: String) throws(Sto
     } catch {
         if error.isNotFound {
             throw StoreError(
-                .corrupted, "a file that the store needs is missing", path: path,
-                expected: "the file", found: "nothing", errorNumber: error.errorNumber)
+                .corrupted,
+                "a file that the store needs is missing",
+                path: path,
+                expected: "the file",
+                found: "nothing",
+                errorNumber: error.errorNumber
+            )
         }
         throw StoreError(error, doing: "open a file of the store")
     }
@@ -98,7 +127,10 @@ package final class ManifestWriter {
 
     /// Writes a new manifest whose first edit is `state` and syncs it, but not its folder.
     package init(
-        _ fileSystem: any FileSystem, folder: String, header: LogHeader, state: StoreState
+        _ fileSystem: any FileSystem,
+        folder: String,
+        header: LogHeader,
+        state: StoreState
     ) throws(StoreError) {
         id = header.fileID
         let path = FileNames.path(folder, FileNames.manifest(header.fileID))
@@ -156,8 +188,11 @@ package final class ManifestWriter {
         for edit in edits { edit.encode(into: &writer) }
         writer.withBytes { bytes in
             log.append(
-                .edit, number: log.lastNumber + 1, operationCount: UInt32(edits.count),
-                payload: bytes)
+                .edit,
+                number: log.lastNumber + 1,
+                operationCount: UInt32(edits.count),
+                payload: bytes
+            )
         }
     }
 }

@@ -96,7 +96,8 @@ package final class MemTable: @unchecked Sendable {
     @inline(__always)
     package func row(_ row: Int) -> UnsafePointer<MemRow> {
         UnsafePointer(
-            chunks[row / Self.rowsPerChunk].unsafelyUnwrapped + row % Self.rowsPerChunk)
+            chunks[row / Self.rowsPerChunk].unsafelyUnwrapped + row % Self.rowsPerChunk
+        )
     }
 
     // MARK: Writing, under the commit lock
@@ -115,10 +116,16 @@ package final class MemTable: @unchecked Sendable {
 
     /// Adds a row and makes it the newest of its key. The pointers come from `adopt`.
     package func add(
-        collectionID: UInt32, isTombstone: Bool, id: UnsafeRawBufferPointer,
-        body: UnsafeRawBufferPointer, vector: UnsafePointer<Float>?,
-        norm: Float, lsn: UInt64, created: UInt64,
-        updated: UInt64, expiry: UInt64
+        collectionID: UInt32,
+        isTombstone: Bool,
+        id: UnsafeRawBufferPointer,
+        body: UnsafeRawBufferPointer,
+        vector: UnsafePointer<Float>?,
+        norm: Float,
+        lsn: UInt64,
+        created: UInt64,
+        updated: UInt64,
+        expiry: UInt64
     ) {
         let number = rows.load(ordering: .relaxed)
         precondition(number < Self.maximumRowCount)
@@ -129,10 +136,21 @@ package final class MemTable: @unchecked Sendable {
         let previousInCollection = collections.withLock { $0[collectionID]?.head ?? Self.none }
         (chunks[chunk].unsafelyUnwrapped + number % Self.rowsPerChunk).initialize(
             to: MemRow(
-                collectionID: collectionID, isTombstone: isTombstone, id: id, body: body,
-                vector: vector, norm: norm, lsn: lsn, created: created, updated: updated, expiry: expiry,
-                previous: previous, previousInCollection: previousInCollection,
-                death: Atomic(.max)))
+                collectionID: collectionID,
+                isTombstone: isTombstone,
+                id: id,
+                body: body,
+                vector: vector,
+                norm: norm,
+                lsn: lsn,
+                created: created,
+                updated: updated,
+                expiry: expiry,
+                previous: previous,
+                previousInCollection: previousInCollection,
+                death: Atomic(.max)
+            )
+        )
         rows.store(number + 1, ordering: .releasing)
         // Only now: who finds the row through its collection must find it whole.
         collections.withLock {
@@ -165,7 +183,11 @@ package final class MemTable: @unchecked Sendable {
     {
         guard let storage = published.load(ordering: .acquiring) else { return nil }
         var row = lookUp(
-            storage, Self.hash(collectionID, id), collectionID, id)
+            storage,
+            Self.hash(collectionID, id),
+            collectionID,
+            id
+        )
         while row != Self.none {
             let candidate = self.row(Int(row))
             if candidate.pointee.lsn <= version { return candidate }
@@ -176,7 +198,8 @@ package final class MemTable: @unchecked Sendable {
 
     /// Calls `body` with each row of a collection, newest first, dead ones and deletes included.
     package func forEachRow<E: Error>(
-        collectionID: UInt32, _ body: (Int, UnsafePointer<MemRow>) throws(E) -> Void
+        collectionID: UInt32,
+        _ body: (Int, UnsafePointer<MemRow>) throws(E) -> Void
     ) throws(E) {
         var row = collections.withLock { $0[collectionID]?.head ?? Self.none }
         while row != Self.none {
@@ -206,7 +229,9 @@ package final class MemTable: @unchecked Sendable {
         }
         if added.isEmpty { return known.rows }
         let merged = SortedRows(
-            rows: merge(known.rows, added.sorted(by: precedes)), max: Int(head))
+            rows: merge(known.rows, added.sorted(by: precedes)),
+            max: Int(head)
+        )
         collections.withLock { collections in
             if (collections[collectionID]?.sorted?.max ?? -1) < merged.max {
                 collections[collectionID]?.sorted = merged
@@ -258,7 +283,9 @@ package final class MemTable: @unchecked Sendable {
 
     @inline(__always)
     private func lookUp(
-        _ storage: UnsafeRawPointer, _ hash: UInt64, _ collectionID: UInt32,
+        _ storage: UnsafeRawPointer,
+        _ hash: UInt64,
+        _ collectionID: UInt32,
         _ id: UnsafeRawBufferPointer
     ) -> UInt32 {
         HashIndex.find(storage, hash) { matches($0, collectionID, id) }
@@ -294,7 +321,9 @@ private struct HashIndex {
 
     private var slots: UnsafeMutableBufferPointer<UInt64> {
         UnsafeMutableBufferPointer(
-            start: (storage + 64).assumingMemoryBound(to: UInt64.self), count: capacity)
+            start: (storage + 64).assumingMemoryBound(to: UInt64.self),
+            count: capacity
+        )
     }
 
     var byteCount: Int { 64 + capacity * 8 }
@@ -309,7 +338,8 @@ private struct HashIndex {
         // SAFETY: the slots are 8-aligned words inside the allocation; Atomic<UInt64> has the
         // layout of UInt64.
         UnsafeMutablePointer(
-            mutating: (storage + 64 + index &* 8).assumingMemoryBound(to: Atomic<UInt64>.self))
+            mutating: (storage + 64 + index &* 8).assumingMemoryBound(to: Atomic<UInt64>.self)
+        )
     }
 
     /// The row stored under `hash` for which `matches` is true; the largest number when none.

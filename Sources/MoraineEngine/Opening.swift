@@ -46,13 +46,22 @@ struct StoreOpener {
         let copies = try RootFile.read(fileSystem, folder: folder)
         let root = try copies.chosen()
         let manifest = try ManifestReader.read(
-            fileSystem, folder: folder, root: root, promisedOnly: promisedOnly)
+            fileSystem,
+            folder: folder,
+            root: root,
+            promisedOnly: promisedOnly
+        )
         let state = manifest.state
         var opened = OpenedState(
-            root: root, state: state,
+            root: root,
+            state: state,
             collections: CollectionTable(state.collections.values.map(\.shape)),
-            lastLSN: state.floor, lastTime: state.floorTime, nextFileID: state.nextFileID,
-            nextCollectionID: state.nextCollectionID, manifestEnd: manifest.end)
+            lastLSN: state.floor,
+            lastTime: state.floorTime,
+            nextFileID: state.nextFileID,
+            nextCollectionID: state.nextCollectionID,
+            manifestEnd: manifest.end
+        )
         for case .failure(let error) in copies.copies { opened.notes.append(error) }
         if let torn = manifest.torn { opened.notes.append(torn) }
         for entry in state.segments {
@@ -74,22 +83,35 @@ struct StoreOpener {
             segment = open
         } else {
             segment = try Segment(
-                fileSystem, folder: folder, storeID: root.storeID, entry: entry, cache: cache)
+                fileSystem,
+                folder: folder,
+                storeID: root.storeID,
+                entry: entry,
+                cache: cache
+            )
         }
         var dead = DeadRows(rowCount: segment.files.rowCount)
         if let deletions = state.deletions[entry.id] {
             let read = try DeletionFile.read(
-                fileSystem: fileSystem, root: folder, segmentID: entry.id,
-                storeID: root.storeID, reference: deletions.file,
-                rowCount: segment.files.rowCount)
+                fileSystem: fileSystem,
+                root: folder,
+                segmentID: entry.id,
+                storeID: root.storeID,
+                reference: deletions.file,
+                rowCount: segment.files.rowCount
+            )
             guard read.rows.count == deletions.deadRowCount, read.lsn <= state.floor else {
                 throw StoreError(
-                    .corrupted, "a deletion file is not the one that the manifest means",
+                    .corrupted,
+                    "a deletion file is not the one that the manifest means",
                     path: FileNames.path(
-                        folder, FileNames.deletions(entry.id, fileID: deletions.file.fileID)),
+                        folder,
+                        FileNames.deletions(entry.id, fileID: deletions.file.fileID)
+                    ),
                     offset: 0,
                     expected: "\(deletions.deadRowCount) dead rows as of \(state.floor)",
-                    found: "\(read.rows.count) as of \(read.lsn)")
+                    found: "\(read.rows.count) as of \(read.lsn)"
+                )
             }
             dead = read.rows
         }
@@ -99,17 +121,27 @@ struct StoreOpener {
     /// Replays the log above the floor into a memtable.
     private func replay(into opened: inout OpenedState) throws(StoreError) {
         let chain = try LogFiles.chain(
-            fileSystem, folder: folder, root: opened.root, state: opened.state)
+            fileSystem,
+            folder: folder,
+            root: opened.root,
+            state: opened.state
+        )
         defer { for link in chain.links { link.file.close() } }
         var limit = UInt64.max
         if promisedOnly { limit = try chain.read(upTo: 0) { _ in }.promise }
         let ids = IDCounters(
-            nextFile: opened.nextFileID, nextCollection: opened.nextCollectionID)
+            nextFile: opened.nextFileID,
+            nextCollection: opened.nextCollectionID
+        )
         let applier = Writer(options: options, folder: folder, opened: opened, ids: ids)
         let outcome = try chain.read(upTo: limit) { entry throws(StoreError) in
             try applier.apply(
-                entry.payload, count: entry.operationCount, lsn: entry.number, path: entry.path,
-                base: entry.payloadOffset)
+                entry.payload,
+                count: entry.operationCount,
+                lsn: entry.number,
+                path: entry.path,
+                base: entry.payloadOffset
+            )
         }
         opened.memtable = applier.active
         opened.segments = applier.segments

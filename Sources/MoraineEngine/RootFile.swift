@@ -20,9 +20,13 @@ package struct RootCopies: Sendable {
             let gap = first.sequence &- second.sequence > 1
             if stale || gap || first.storeID != second.storeID {
                 throw StoreError(
-                    .corrupted, "the copies of ROOT do not belong together", path: path,
-                    offset: 64, expected: "sequence \(second.sequence) or one more",
-                    found: "\(first.sequence)")
+                    .corrupted,
+                    "the copies of ROOT do not belong together",
+                    path: path,
+                    offset: 64,
+                    expected: "sequence \(second.sequence) or one more",
+                    found: "\(first.sequence)"
+                )
             }
             return first
         case (.success(let root), .failure), (.failure, .success(let root)):
@@ -46,22 +50,31 @@ package enum RootFile {
             let bytes = try file.readBytes(at: 0, count: Root.byteCount)
             return RootCopies(
                 copies: [0, 1].map { copy(bytes, $0, fileByteCount: byteCount, path: path) },
-                path: path)
+                path: path
+            )
         } catch {
             throw StoreError(error, doing: "read ROOT")
         }
     }
 
     private static func copy(
-        _ bytes: [UInt8], _ index: Int, fileByteCount: UInt64, path: String
+        _ bytes: [UInt8],
+        _ index: Int,
+        fileByteCount: UInt64,
+        path: String
     ) -> Result<Root, StoreError> {
         let start = index * Root.copyByteCount
         guard fileByteCount == UInt64(Root.byteCount), bytes.count == Root.byteCount else {
             return .failure(
                 StoreError(
-                    .corrupted, "ROOT has not the length that it must have", path: path,
-                    offset: fileByteCount, expected: "\(Root.byteCount) bytes",
-                    found: "\(fileByteCount) bytes"))
+                    .corrupted,
+                    "ROOT has not the length that it must have",
+                    path: path,
+                    offset: fileByteCount,
+                    expected: "\(Root.byteCount) bytes",
+                    found: "\(fileByteCount) bytes"
+                )
+            )
         }
         return bytes[start..<(start + Root.copyByteCount)].withUnsafeBytes { slice in
             do throws(FormatError) {

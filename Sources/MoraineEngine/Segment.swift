@@ -15,33 +15,57 @@ package final class Segment: Sendable {
 
     package var id: UInt64 { entry.id }
     package var rowCount: Int { Int(entry.rowCount) }
+    /// Bytes of its files.
+    package var byteCount: UInt64 {
+        entry.document.byteCount + entry.key.byteCount + (entry.vector?.byteCount ?? 0)
+    }
 
     package init(
-        _ fileSystem: any FileSystem, folder: String, storeID: StoreID, entry: SegmentEntry,
+        _ fileSystem: any FileSystem,
+        folder: String,
+        storeID: StoreID,
+        entry: SegmentEntry,
         cache: BlockCache
     ) throws(StoreError) {
         self.entry = entry
         files = try SegmentReader(
-            fileSystem: fileSystem, root: folder, segmentID: entry.id, storeID: storeID,
-            document: entry.document, key: entry.key, cache: cache)
+            fileSystem: fileSystem,
+            root: folder,
+            segmentID: entry.id,
+            storeID: storeID,
+            document: entry.document,
+            key: entry.key,
+            cache: cache
+        )
         guard files.rowCount == entry.rowCount,
             files.documents.tombstoneCount == entry.tombstoneCount
         else {
             throw StoreError(
-                .corrupted, "a segment has not the rows that the manifest says",
-                path: FileNames.path(folder, FileNames.document(entry.id)), offset: 0,
+                .corrupted,
+                "a segment has not the rows that the manifest says",
+                path: FileNames.path(folder, FileNames.document(entry.id)),
+                offset: 0,
                 expected: "\(entry.rowCount) rows, \(entry.tombstoneCount) tombstones",
-                found: "\(files.rowCount) rows, \(files.documents.tombstoneCount) tombstones")
+                found: "\(files.rowCount) rows, \(files.documents.tombstoneCount) tombstones"
+            )
         }
         if let reference = entry.vector {
             vectors = try VectorFile(
-                fileSystem: fileSystem, root: folder, segment: entry.id, storeID: storeID,
-                reference: reference)
+                fileSystem: fileSystem,
+                root: folder,
+                segment: entry.id,
+                storeID: storeID,
+                reference: reference
+            )
             guard vectors?.rowCount == Int(files.rowCount) else {
                 throw StoreError(
-                    .corrupted, "a segment's vectors are of another number of rows",
-                    path: FileNames.path(folder, FileNames.vector(entry.id)), offset: 0,
-                    expected: "\(entry.rowCount)", found: "\(vectors?.rowCount ?? 0)")
+                    .corrupted,
+                    "a segment's vectors are of another number of rows",
+                    path: FileNames.path(folder, FileNames.vector(entry.id)),
+                    offset: 0,
+                    expected: "\(entry.rowCount)",
+                    found: "\(vectors?.rowCount ?? 0)"
+                )
             }
         } else {
             vectors = nil

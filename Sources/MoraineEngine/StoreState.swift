@@ -34,54 +34,81 @@ package struct StoreState: Sendable, Equatable {
         case .counters(let nextFileID, let nextCollectionID):
             try expect(
                 nextFileID >= self.nextFileID && nextCollectionID >= self.nextCollectionID,
-                "counters", "at least \(self.nextFileID) and \(self.nextCollectionID)",
-                "\(nextFileID) and \(nextCollectionID)")
+                "counters",
+                "at least \(self.nextFileID) and \(self.nextCollectionID)",
+                "\(nextFileID) and \(nextCollectionID)"
+            )
             self.nextFileID = nextFileID
             self.nextCollectionID = nextCollectionID
         case .collection(let shape, let createdLSN):
             let isNew =
                 collections[shape.id] == nil
-                && !collections.values.contains { $0.shape.name.utf8.elementsEqual(shape.name.utf8) }
+                && !collections.values.contains {
+                    $0.shape.name.utf8.elementsEqual(shape.name.utf8)
+                }
             try expect(isNew, "collection", "a new id and name", "\(shape.id) \(shape.name)")
             collections[shape.id] = Collection(shape: shape, createdLSN: createdLSN)
         case .segment(let entry):
             try expect(
-                !segments.contains { $0.id == entry.id }, "segment", "a new id", "\(entry.id)")
+                !segments.contains { $0.id == entry.id },
+                "segment",
+                "a new id",
+                "\(entry.id)"
+            )
             for input in entry.inputs { deletions[input] = nil }
             segments.removeAll { entry.inputs.contains($0.id) }
             segments.append(entry)
         case .deletions(let entry):
             let segment = segments.first { $0.id == entry.segmentID }
             try expect(
-                entry.deadRowCount <= segment?.rowCount ?? 0, "deletions",
+                entry.deadRowCount <= segment?.rowCount ?? 0,
+                "deletions",
                 "a segment with that many rows",
-                "segment \(entry.segmentID), \(entry.deadRowCount) dead")
+                "segment \(entry.segmentID), \(entry.deadRowCount) dead"
+            )
             deletions[entry.segmentID] = entry
         case .log(let entry):
             try expect(
-                entry.sequence > logs.last?.sequence ?? 0, "log", "a higher sequence",
-                "\(entry.sequence)")
+                entry.sequence > logs.last?.sequence ?? 0,
+                "log",
+                "a higher sequence",
+                "\(entry.sequence)"
+            )
             logs.append(entry)
         case .logDropped(let sequence):
             try expect(
-                logs.contains { $0.sequence == sequence }, "logDropped", "a live log file",
-                "\(sequence)")
+                logs.contains { $0.sequence == sequence },
+                "logDropped",
+                "a live log file",
+                "\(sequence)"
+            )
             logs.removeAll { $0.sequence == sequence }
         case .floor(let lsn, let commitTime):
             try expect(
-                lsn >= floor && commitTime >= floorTime, "floor", "at least \(floor)", "\(lsn)")
+                lsn >= floor && commitTime >= floorTime,
+                "floor",
+                "at least \(floor)",
+                "\(lsn)"
+            )
             floor = lsn
             floorTime = commitTime
         }
     }
 
     private func expect(
-        _ condition: Bool, _ field: String, _ expected: @autoclosure () -> String,
+        _ condition: Bool,
+        _ field: String,
+        _ expected: @autoclosure () -> String,
         _ found: @autoclosure () -> String
     ) throws(FormatError) {
         guard condition else {
             throw FormatError(
-                .mismatch, at: 0, field: field, expected: expected(), found: found())
+                .mismatch,
+                at: 0,
+                field: field,
+                expected: expected(),
+                found: found()
+            )
         }
     }
 

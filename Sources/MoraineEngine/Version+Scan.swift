@@ -44,7 +44,9 @@ extension Version {
     /// - Throws: `corrupted` at the first damaged document, after those before it were visited;
     ///   what `visit` throws.
     package func scan(
-        _ collection: CollectionShape, range: ScanRange = ScanRange(), wantsVectors: Bool,
+        _ collection: CollectionShape,
+        range: ScanRange = ScanRange(),
+        wantsVectors: Bool,
         _ visit: (DocumentView) throws(StoreError) -> Bool
     ) throws(StoreError) {
         var sources: [ScanSource] = []
@@ -52,11 +54,13 @@ extension Version {
         let end = range.end
         for memtable in memtables where memtable.rowCount > 0 {
             sources.append(
-                .memory(MemoryScan(memtable, collection.id, lsn: lsn, from: start, to: end)))
+                .memory(MemoryScan(memtable, collection.id, lsn: lsn, from: start, to: end))
+            )
         }
         for view in segments where !view.segment.files.rows(of: collection.id).isEmpty {
             sources.append(
-                .segment(try SegmentScan(view, collection.id, from: start, to: end)))
+                .segment(try SegmentScan(view, collection.id, from: start, to: end))
+            )
         }
         var merge = ScanMerge(sources)
         while let index = try merge.next() {
@@ -106,7 +110,11 @@ private struct MemoryScan {
     private(set) var current: UnsafePointer<MemRow>
 
     init(
-        _ memtable: MemTable, _ collectionID: UInt32, lsn: UInt64, from: [UInt8], to: [UInt8]?
+        _ memtable: MemTable,
+        _ collectionID: UInt32,
+        lsn: UInt64,
+        from: [UInt8],
+        to: [UInt8]?
     ) {
         self.memtable = memtable
         self.lsn = lsn
@@ -169,7 +177,9 @@ private final class SegmentScan {
     }
 
     private static func lowerBound(
-        _ files: SegmentReader, _ collectionID: UInt32, _ id: [UInt8],
+        _ files: SegmentReader,
+        _ collectionID: UInt32,
+        _ id: [UInt8],
         within rows: Range<UInt32>
     ) throws(StoreError) -> UInt32 {
         var key = ByteWriter()
@@ -214,7 +224,12 @@ private final class SegmentScan {
     {
         guard let record else { return nil }
         return try Version.view(
-            view.segment, row, record, collection, wantsVector: wantsVector)
+            view.segment,
+            row,
+            record,
+            collection,
+            wantsVector: wantsVector
+        )
     }
 }
 

@@ -24,19 +24,26 @@ extension Version {
     ///   - id: a document to leave out.
     /// - Throws: `wrongDimension`, `invalidVector`, `invalidArgument`, `corrupted`.
     package func search(
-        _ collection: CollectionShape, query: UnsafeBufferPointer<Float>, limit: Int,
+        _ collection: CollectionShape,
+        query: UnsafeBufferPointer<Float>,
+        limit: Int,
         excluding id: UnsafeRawBufferPointer? = nil
     ) throws(StoreError) -> [SearchHit] {
         guard limit >= 1 else {
             throw StoreError(
-                .invalidArgument, "a search needs a limit", expected: "1 or more",
-                found: "\(limit)")
+                .invalidArgument,
+                "a search needs a limit",
+                expected: "1 or more",
+                found: "\(limit)"
+            )
         }
         guard query.count == collection.dimensions, collection.dimensions > 0 else {
             throw StoreError(
                 .wrongDimension,
                 "the query has not the dimensions of collection \"\(collection.name)\"",
-                expected: "\(collection.dimensions)", found: "\(query.count)")
+                expected: "\(collection.dimensions)",
+                found: "\(query.count)"
+            )
         }
         let vector = try QueryVector(query, metric: collection.metric)
         // One more, since the document to leave out may be among them.
@@ -48,7 +55,8 @@ extension Version {
             let found = try candidateID(candidate)
             if let id, found.elementsEqual(id) { continue }
             hits.append(
-                SearchHit(id: found, score: Score.value(ofKey: candidate.key, vector.metric)))
+                SearchHit(id: found, score: Score.value(ofKey: candidate.key, vector.metric))
+            )
         }
         return hits
     }
@@ -68,14 +76,22 @@ extension Version {
             guard space.dimensions == collection.dimensions, space.metric == collection.metric
             else {
                 throw StoreError(
-                    .corrupted, "a segment's vectors have not the shape of their collection",
-                    path: view.segment.vectors?.path, expected: "\(collection.dimensions)",
-                    found: "\(space.dimensions)")
+                    .corrupted,
+                    "a segment's vectors have not the shape of their collection",
+                    path: view.segment.vectors?.path,
+                    expected: "\(collection.dimensions)",
+                    found: "\(space.dimensions)"
+                )
             }
             let dead = view.dead
             let found = try ExactScan.nearest(
-                [query], in: space, limit: limit, source: memtables.count + index,
-                pool: scanPool, isDead: { dead.isDead($0) })
+                [query],
+                in: space,
+                limit: limit,
+                source: memtables.count + index,
+                pool: scanPool,
+                isDead: { dead.isDead($0) }
+            )
             lists.append(contentsOf: found)
         }
         return try Candidate.nearest(of: lists, limit: limit) {
@@ -85,7 +101,10 @@ extension Version {
     }
 
     private func scan(
-        _ memtable: MemTable, _ collection: CollectionShape, _ query: QueryVector, limit: Int,
+        _ memtable: MemTable,
+        _ collection: CollectionShape,
+        _ query: QueryVector,
+        limit: Int,
         source: Int
     ) -> [Candidate] {
         var rows: [UInt32] = []
@@ -102,12 +121,18 @@ extension Version {
         var top = TopK(capacity: limit) { a, b in
             KeyBytes.compare(
                 memtable.row(Int(order[Int(a)])).pointee.id,
-                memtable.row(Int(order[Int(b)])).pointee.id) < 0
+                memtable.row(Int(order[Int(b)])).pointee.id
+            ) < 0
         }
         vectors.withUnsafeBufferPointer { vectors in
             norms.withUnsafeBufferPointer { norms in
                 ExactScan.scan(
-                    query, vectors: vectors, norms: norms, isDead: { _ in false }, into: &top)
+                    query,
+                    vectors: vectors,
+                    norms: norms,
+                    isDead: { _ in false },
+                    into: &top
+                )
             }
         }
         return top.sorted(source: source).map {
@@ -124,9 +149,12 @@ extension Version {
         let cursor = segment.files.keys.cursor(from: candidate.row)
         guard try cursor.next() else {
             throw StoreError(
-                .corrupted, "a vector belongs to a row that has no key",
-                path: segment.vectors?.path, expected: "below \(segment.rowCount)",
-                found: "row \(candidate.row)")
+                .corrupted,
+                "a vector belongs to a row that has no key",
+                path: segment.vectors?.path,
+                expected: "below \(segment.rowCount)",
+                found: "row \(candidate.row)"
+            )
         }
         return Array(KeyBytes.id(of: cursor.key))
     }

@@ -38,8 +38,12 @@ package final class Version: Sendable {
     let scanPool: ScanPool
 
     init(
-        lsn: UInt64, time: UInt64, table: CollectionTable, memtables: [MemTable],
-        segments: [SegmentView], scanPool: ScanPool
+        lsn: UInt64,
+        time: UInt64,
+        table: CollectionTable,
+        memtables: [MemTable],
+        segments: [SegmentView],
+        scanPool: ScanPool
     ) {
         self.lsn = lsn
         self.time = time
@@ -59,7 +63,9 @@ package final class Version: Sendable {
     ///
     /// - Throws: `corrupted` when the document's bytes are damaged; what `body` throws.
     package func withDocument<R>(
-        _ collection: CollectionShape, id: UnsafeRawBufferPointer, wantsVector: Bool,
+        _ collection: CollectionShape,
+        id: UnsafeRawBufferPointer,
+        wantsVector: Bool,
         _ body: (DocumentView) throws(StoreError) -> R
     ) throws(StoreError) -> R? {
         guard id.count >= 1, id.count <= FormatLimits.idByteCount else { return nil }
@@ -72,7 +78,8 @@ package final class Version: Sendable {
         if segments.isEmpty { return nil }
         guard
             let (index, entry) = try KeyBytes.with(
-                collection: collection.id, id: id,
+                collection: collection.id,
+                id: id,
                 { key throws(StoreError) -> (Int, KeyEntry)? in
                     for index in segments.indices {
                         if let entry = try segments[index].segment.files.keys.find(key),
@@ -82,13 +89,15 @@ package final class Version: Sendable {
                         }
                     }
                     return nil
-                })
+                }
+            )
         else { return nil }
         let segment = segments[index].segment
         return try segment.files.documents.withRecord(entry.row) {
             record throws(StoreError) -> R in
             try body(
-                try Self.view(segment, entry.row, record, collection, wantsVector: wantsVector))
+                try Self.view(segment, entry.row, record, collection, wantsVector: wantsVector)
+            )
         }
     }
 
@@ -108,7 +117,9 @@ package final class Version: Sendable {
     }
 
     static func view(
-        _ row: UnsafePointer<MemRow>, _ collection: CollectionShape, wantsVector: Bool
+        _ row: UnsafePointer<MemRow>,
+        _ collection: CollectionShape,
+        wantsVector: Bool
     ) -> DocumentView {
         // The body was checked when the commit was built or read.
         var reader = ByteReader(row.pointee.body)
@@ -119,13 +130,22 @@ package final class Version: Sendable {
             vector = UnsafeRawBufferPointer(start: floats, count: collection.dimensions * 4)
         }
         return DocumentView(
-            collectionID: collection.id, id: row.pointee.id, text: body?.text ?? nothing,
-            metadata: body?.metadata ?? nothing, version: row.pointee.lsn, created: row.pointee.created,
-            updated: row.pointee.updated, vector: vector)
+            collectionID: collection.id,
+            id: row.pointee.id,
+            text: body?.text ?? nothing,
+            metadata: body?.metadata ?? nothing,
+            version: row.pointee.lsn,
+            created: row.pointee.created,
+            updated: row.pointee.updated,
+            vector: vector
+        )
     }
 
     static func view(
-        _ segment: Segment, _ row: UInt32, _ record: DocumentRecord, _ collection: CollectionShape,
+        _ segment: Segment,
+        _ row: UInt32,
+        _ record: DocumentRecord,
+        _ collection: CollectionShape,
         wantsVector: Bool
     ) throws(StoreError) -> DocumentView {
         var vector: UnsafeRawBufferPointer?
@@ -134,9 +154,15 @@ package final class Version: Sendable {
             vector = UnsafeRawBufferPointer(start: floats, count: collection.dimensions * 4)
         }
         return DocumentView(
-            collectionID: record.collectionID, id: record.id, text: record.text,
-            metadata: record.metadata, version: record.lsn, created: record.created,
-            updated: record.updated, vector: vector)
+            collectionID: record.collectionID,
+            id: record.id,
+            text: record.text,
+            metadata: record.metadata,
+            version: record.lsn,
+            created: record.created,
+            updated: record.updated,
+            vector: vector
+        )
     }
 
     private static func vector(_ segment: Segment, _ row: UInt32, _ collection: CollectionShape)
@@ -147,10 +173,12 @@ package final class Version: Sendable {
             let ordinal = try space.ordinal(ofRow: row)
         else {
             throw StoreError(
-                .corrupted, "a document's vector is missing",
+                .corrupted,
+                "a document's vector is missing",
                 path: segment.vectors?.path,
                 expected: "a vector of \(collection.dimensions) numbers for row \(row)",
-                found: "none")
+                found: "none"
+            )
         }
         return try space.vector(ordinal)
     }

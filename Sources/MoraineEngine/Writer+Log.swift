@@ -39,18 +39,26 @@ extension Writer {
         let manifest: ManifestWriter
         do throws(StoreError) {
             manifest = try ManifestWriter(
-                fileSystem, folder: folder,
+                fileSystem,
+                folder: folder,
                 header: LogHeader(
-                    kind: .manifest, storeID: root.storeID, fileID: manifestID,
-                    createdLSN: lastLSN, epoch: newRoot.epoch,
-                    incarnation: newRoot.incarnation, firstNumber: 1),
-                state: next)
+                    kind: .manifest,
+                    storeID: root.storeID,
+                    fileID: manifestID,
+                    createdLSN: lastLSN,
+                    epoch: newRoot.epoch,
+                    incarnation: newRoot.incarnation,
+                    firstNumber: 1
+                ),
+                state: next
+            )
             try syncFolder(FileNames.manifestFolder)
         } catch {
             removeQuietly(FileNames.manifest(manifestID))
             if let carried {
                 removeQuietly(
-                    FileNames.log(epoch: newRoot.epoch, sequence: carried.log.header.fileID))
+                    FileNames.log(epoch: newRoot.epoch, sequence: carried.log.header.fileID)
+                )
             }
             throw error
         }
@@ -68,7 +76,9 @@ extension Writer {
     }
 
     private func adoptStart(
-        _ next: StoreState, manifest: ManifestWriter, carried: CarriedLog?
+        _ next: StoreState,
+        manifest: ManifestWriter,
+        carried: CarriedLog?
     ) {
         let live = Set(next.logs.map(\.sequence))
         logEnds = logEnds.filter { live.contains($0.key) }
@@ -88,7 +98,11 @@ extension Writer {
     {
         guard !state.logs.isEmpty, lastLSN > state.floor else { return nil }
         let chain = try LogFiles.chain(
-            fileSystem, folder: folder, root: root, state: state)
+            fileSystem,
+            folder: folder,
+            root: root,
+            state: state
+        )
         defer { for link in chain.links { link.file.close() } }
         let outcome = try chain.read { _ in }
         let all = closedLogByteCount <= Self.carryAllByteCount
@@ -103,25 +117,35 @@ extension Writer {
         let needed = closedLogByteCount + 2 * UInt64(LogHeader.byteCount)
         let kept = all ? [] : Array(state.logs[...source.link])
         let header = LogHeader(
-            kind: .log, storeID: root.storeID, fileID: ids.allocateFile(), createdLSN: lastLSN,
-            epoch: newRoot.epoch, incarnation: newRoot.incarnation,
+            kind: .log,
+            storeID: root.storeID,
+            fileID: ids.allocateFile(),
+            createdLSN: lastLSN,
+            epoch: newRoot.epoch,
+            incarnation: newRoot.incarnation,
             predecessor: kept.last?.sequence ?? 0,
-            predecessorEnd: kept.isEmpty ? 0 : source.offset, firstNumber: first,
-            carriedEnd: try carriedEnd(chain, from: first))
+            predecessorEnd: kept.isEmpty ? 0 : source.offset,
+            firstNumber: first,
+            carriedEnd: try carriedEnd(chain, from: first)
+        )
         let writer = try makeLog(header, needed: needed) { log throws(StoreError) in
             _ = try chain.read { entry throws(StoreError) in
                 guard entry.number >= first else { return }
                 log.append(
-                    .commit, number: entry.number, operationCount: entry.operationCount,
-                    payload: entry.payload)
+                    .commit,
+                    number: entry.number,
+                    operationCount: entry.operationCount,
+                    payload: entry.payload
+                )
                 if log.position - log.flushedEnd > 1 << 20 { try log.flush() }
             }
             try log.flush()
         }
         writer.confirm(upTo: outcome.lastNumber)
-        next.logs = kept + [
-            LogEntry(sequence: header.fileID, epoch: newRoot.epoch, firstLSN: first)
-        ]
+        next.logs =
+            kept + [
+                LogEntry(sequence: header.fileID, epoch: newRoot.epoch, firstLSN: first)
+            ]
         return CarriedLog(log: writer, keptByteCount: kept.isEmpty ? 0 : closedLogByteCount)
     }
 
@@ -146,7 +170,9 @@ extension Writer {
     func writeRoot(_ newRoot: Root) throws(StoreError) {
         do throws(FileError) {
             let file = try fileSystem.open(
-                FileNames.path(folder, FileNames.root), .readWrite)
+                FileNames.path(folder, FileNames.root),
+                .readWrite
+            )
             defer { file.close() }
             try RootFile.write(newRoot, to: file)
         } catch {
@@ -183,16 +209,25 @@ extension Writer {
             }
         }
         let sequence = ids.allocateFile()
-        let tail = log.map { ($0.header.fileID, $0.position) }
+        let tail =
+            log.map { ($0.header.fileID, $0.position) }
             ?? logTail.map { ($0.sequence, $0.end) }
         let header = LogHeader(
-            kind: .log, storeID: root.storeID, fileID: sequence, createdLSN: lastLSN,
-            epoch: root.epoch, incarnation: root.incarnation, predecessor: tail?.0 ?? 0,
-            predecessorEnd: tail?.1 ?? 0, firstNumber: lastLSN + 1)
+            kind: .log,
+            storeID: root.storeID,
+            fileID: sequence,
+            createdLSN: lastLSN,
+            epoch: root.epoch,
+            incarnation: root.incarnation,
+            predecessor: tail?.0 ?? 0,
+            predecessorEnd: tail?.1 ?? 0,
+            firstNumber: lastLSN + 1
+        )
         let capacityBefore = logCapacity
         let next: LogWriter
         do throws(StoreError) {
-            next = try makeLog(header, needed: byteCount + UInt64(LogHeader.byteCount) + 64) { _ in }
+            next = try makeLog(header, needed: byteCount + UInt64(LogHeader.byteCount) + 64) { _ in
+            }
         } catch {
             logCapacity = capacityBefore
             throw error
@@ -219,7 +254,9 @@ extension Writer {
 
     /// Makes a log file, fills it by `fill`, and makes file and name durable.
     private func makeLog(
-        _ header: LogHeader, needed: UInt64, fill: (LogWriter) throws(StoreError) -> Void
+        _ header: LogHeader,
+        needed: UInt64,
+        fill: (LogWriter) throws(StoreError) -> Void
     ) throws(StoreError) -> LogWriter {
         let name = FileNames.log(epoch: header.epoch, sequence: header.fileID)
         let limit = UInt64(max(options.logFileByteCount, Int(LogFiles.minimumByteCount)))
@@ -228,8 +265,11 @@ extension Writer {
         do throws(StoreError) {
             let file = try openLogFile(name, byteCount: byteCount)
             let log = LogWriter(
-                file: file, header: header, lastNumber: header.firstNumber - 1,
-                promised: header.firstNumber - 1)
+                file: file,
+                header: header,
+                lastNumber: header.firstNumber - 1,
+                promised: header.firstNumber - 1
+            )
             do throws(FileError) {
                 try LogFiles.writeHeader(header, to: file)
             } catch {
@@ -260,7 +300,8 @@ extension Writer {
                 // DURABLE: the file must be gone from wal/free/ before it is used under its new
                 // name, or a crash could leave one file under two names.
                 try fileSystem.syncDirectory(
-                    FileNames.path(folder, FileNames.spareLogFolder))
+                    FileNames.path(folder, FileNames.spareLogFolder)
+                )
                 return try fileSystem.open(path, .readWrite)
             }
             let file = try fileSystem.open(path, .createNew)
@@ -363,11 +404,19 @@ extension Writer {
         let fresh: ManifestWriter
         do throws(StoreError) {
             fresh = try ManifestWriter(
-                fileSystem, folder: folder,
+                fileSystem,
+                folder: folder,
                 header: LogHeader(
-                    kind: .manifest, storeID: root.storeID, fileID: id, createdLSN: lastLSN,
-                    epoch: root.epoch, incarnation: root.incarnation, firstNumber: 1),
-                state: next)
+                    kind: .manifest,
+                    storeID: root.storeID,
+                    fileID: id,
+                    createdLSN: lastLSN,
+                    epoch: root.epoch,
+                    incarnation: root.incarnation,
+                    firstNumber: 1
+                ),
+                state: next
+            )
             try syncFolder(FileNames.manifestFolder)
         } catch {
             removeQuietly(FileNames.manifest(id))

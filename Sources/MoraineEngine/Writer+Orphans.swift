@@ -32,7 +32,8 @@ extension Writer {
     }
 
     private func forEachName(
-        _ folderName: String, _ body: (String, FileNames.Parsed) throws(FileError) -> Void
+        _ folderName: String,
+        _ body: (String, FileNames.Parsed) throws(FileError) -> Void
     ) throws(FileError) {
         for entry in try fileSystem.list(FileNames.path(folder, folderName)) {
             let name = folderName + "/" + entry.name
@@ -80,7 +81,9 @@ extension Writer {
         let file = try fileSystem.open(path, .read)
         defer { file.close() }
         let bytes = try file.readBytes(
-            at: info.byteCount - UInt64(FileFooter.byteCount), count: FileFooter.byteCount)
+            at: info.byteCount - UInt64(FileFooter.byteCount),
+            count: FileFooter.byteCount
+        )
         let footer = bytes.withUnsafeBytes { try? FileFooter(decoding: $0, storeID: root.storeID) }
         guard let footer else { return false }
         return footer.maxLSN > 0 && footer.maxLSN <= state.floor

@@ -158,7 +158,9 @@ final class Writer: @unchecked Sendable {
             throw StoreError(
                 .poisoned,
                 "the store takes no writes since an earlier failure (\(poison.message)); "
-                    + "close it and open it again", path: poison.path)
+                    + "close it and open it again",
+                path: poison.path
+            )
         }
     }
 
@@ -205,7 +207,8 @@ final class Writer: @unchecked Sendable {
                         .versionConflict,
                         "document \"\(String(decoding: id, as: UTF8.self))\" has another version",
                         expected: "\(condition.version)",
-                        found: version.map { "\($0)" } ?? "a version of this commit")
+                        found: version.map { "\($0)" } ?? "a version of this commit"
+                    )
                 }
             }
             if case .put = operation { inBatch[key] = true } else { inBatch[key] = false }
@@ -213,18 +216,26 @@ final class Writer: @unchecked Sendable {
     }
 
     private func forEachOperation(
-        _ request: CommitRequest, _ body: (Int, Operation) throws(StoreError) -> Void
+        _ request: CommitRequest,
+        _ body: (Int, Operation) throws(StoreError) -> Void
     ) throws(StoreError) {
         try request.payload.withUnsafeBufferPointer { buffer throws(StoreError) in
             try Self.forEachOperation(
-                UnsafeRawBufferPointer(buffer), count: request.operationCount, path: folder,
-                base: 0, body)
+                UnsafeRawBufferPointer(buffer),
+                count: request.operationCount,
+                path: folder,
+                base: 0,
+                body
+            )
         }
     }
 
     /// Reads the operations of a payload.
     static func forEachOperation(
-        _ payload: UnsafeRawBufferPointer, count: UInt32, path: String, base: UInt64,
+        _ payload: UnsafeRawBufferPointer,
+        count: UInt32,
+        path: String,
+        base: UInt64,
         _ body: (Int, Operation) throws(StoreError) -> Void
     ) throws(StoreError) {
         func wrap<R>(_ read: () throws(FormatError) -> R) throws(StoreError) -> R {
@@ -239,8 +250,13 @@ final class Writer: @unchecked Sendable {
         }
         guard reader.isAtEnd else {
             throw StoreError(
-                .corrupted, "a commit has more bytes than operations", path: path, offset: base,
-                expected: "\(count) operations", found: "more")
+                .corrupted,
+                "a commit has more bytes than operations",
+                path: path,
+                offset: base,
+                expected: "\(count) operations",
+                found: "more"
+            )
         }
     }
 
@@ -258,7 +274,11 @@ final class Writer: @unchecked Sendable {
             try apply(bytes, count: request.operationCount, lsn: lsn, path: folder, base: 0)
             if request.isLogged {
                 log?.append(
-                    .commit, number: lsn, operationCount: request.operationCount, payload: bytes)
+                    .commit,
+                    number: lsn,
+                    operationCount: request.operationCount,
+                    payload: bytes
+                )
             } else {
                 unloggedLSN = lsn
             }
@@ -269,13 +289,18 @@ final class Writer: @unchecked Sendable {
     ///
     /// All that can fail comes first: a commit is applied whole or not at all.
     func apply(
-        _ payload: UnsafeRawBufferPointer, count: UInt32, lsn: UInt64, path: String, base: UInt64
+        _ payload: UnsafeRawBufferPointer,
+        count: UInt32,
+        lsn: UInt64,
+        path: String,
+        base: UInt64
     ) throws(StoreError) {
         let places = try resolve(payload, count: count, path: path, base: base)
         let time = UInt64(littleEndian: payload.loadUnaligned(as: UInt64.self))
         var kills = KilledRows()
         try Self.forEachOperation(payload, count: count, path: path, base: base) {
-            index, operation throws(StoreError) in
+            index,
+            operation throws(StoreError) in
             switch operation {
             case .put(let put):
                 let created = end(put.collectionID, put.id, places[index], at: lsn, &kills)
@@ -283,9 +308,17 @@ final class Writer: @unchecked Sendable {
             case .delete(let collectionID, let id):
                 _ = end(collectionID, id, places[index], at: lsn, &kills)
                 active.add(
-                    collectionID: collectionID, isTombstone: true, id: active.adopt(id),
-                    body: UnsafeRawBufferPointer(start: nil, count: 0), vector: nil, norm: 0,
-                    lsn: lsn, created: time, updated: time, expiry: 0)
+                    collectionID: collectionID,
+                    isTombstone: true,
+                    id: active.adopt(id),
+                    body: UnsafeRawBufferPointer(start: nil, count: 0),
+                    vector: nil,
+                    norm: 0,
+                    lsn: lsn,
+                    created: time,
+                    updated: time,
+                    expiry: 0
+                )
             case .createCollection(let shape):
                 collections = collections.adding(shape)
                 newCollections.append((shape, lsn))
@@ -300,28 +333,41 @@ final class Writer: @unchecked Sendable {
     /// Checks every operation against the collections, and finds the rows of segments that the
     /// commit replaces: reading them may fail.
     private func resolve(
-        _ payload: UnsafeRawBufferPointer, count: UInt32, path: String, base: UInt64
+        _ payload: UnsafeRawBufferPointer,
+        count: UInt32,
+        path: String,
+        base: UInt64
     ) throws(StoreError) -> [SegmentPlace?] {
         var places: [SegmentPlace?] = []
         var table = collections
         func shape(_ id: UInt32) throws(StoreError) -> CollectionShape {
             guard let shape = table[id] else {
                 throw StoreError(
-                    .corrupted, "a commit names a collection that does not exist", path: path,
-                    offset: base, expected: "a collection", found: "id \(id)")
+                    .corrupted,
+                    "a commit names a collection that does not exist",
+                    path: path,
+                    offset: base,
+                    expected: "a collection",
+                    found: "id \(id)"
+                )
             }
             return shape
         }
         try Self.forEachOperation(payload, count: count, path: path, base: base) {
-            _, operation throws(StoreError) in
+            _,
+            operation throws(StoreError) in
             switch operation {
             case .put(let put):
                 let shape = try shape(put.collectionID)
                 guard put.vector.map({ $0.count == shape.dimensions * 4 }) ?? true else {
                     throw StoreError(
-                        .corrupted, "a commit's vector has not its collection's dimensions",
-                        path: path, offset: base, expected: "\(shape.dimensions)",
-                        found: "\((put.vector?.count ?? 0) / 4)")
+                        .corrupted,
+                        "a commit's vector has not its collection's dimensions",
+                        path: path,
+                        offset: base,
+                        expected: "\(shape.dimensions)",
+                        found: "\((put.vector?.count ?? 0) / 4)"
+                    )
                 }
                 places.append(try findInSegments(put.collectionID, put.id))
             case .delete(let collectionID, let id):
@@ -330,9 +376,13 @@ final class Writer: @unchecked Sendable {
             case .createCollection(let shape):
                 guard table[shape.name] == nil, table[shape.id] == nil else {
                     throw StoreError(
-                        .corrupted, "a commit makes a collection that exists", path: path,
-                        offset: base, expected: "a new name and id",
-                        found: "\"\(shape.name)\", \(shape.id)")
+                        .corrupted,
+                        "a commit makes a collection that exists",
+                        path: path,
+                        offset: base,
+                        expected: "a new name and id",
+                        found: "\"\(shape.name)\", \(shape.id)"
+                    )
                 }
                 table = table.adding(shape)
                 places.append(nil)
@@ -350,9 +400,17 @@ final class Writer: @unchecked Sendable {
             if let vector { norm = VectorMath.norm(vector, dimensions: floats.count) }
         }
         active.add(
-            collectionID: put.collectionID, isTombstone: false, id: active.adopt(put.id),
-            body: active.adopt(put.body), vector: vector, norm: norm, lsn: lsn,
-            created: created, updated: updated, expiry: put.expiry)
+            collectionID: put.collectionID,
+            isTombstone: false,
+            id: active.adopt(put.id),
+            body: active.adopt(put.body),
+            vector: vector,
+            norm: norm,
+            lsn: lsn,
+            created: created,
+            updated: updated,
+            expiry: put.expiry
+        )
     }
 
     // MARK: Keys
@@ -402,8 +460,11 @@ final class Writer: @unchecked Sendable {
 
     /// Ends the life of a key's document; returns when it was created, `nil` if there was none.
     private func end(
-        _ collectionID: UInt32, _ id: UnsafeRawBufferPointer, _ place: SegmentPlace?,
-        at lsn: UInt64, _ kills: inout KilledRows
+        _ collectionID: UInt32,
+        _ id: UnsafeRawBufferPointer,
+        _ place: SegmentPlace?,
+        at lsn: UInt64,
+        _ kills: inout KilledRows
     ) -> UInt64? {
         // Memory first: an earlier operation of this commit may have put the key.
         if let (table, row) = findInMemory(collectionID, id) {
@@ -427,7 +488,8 @@ private struct KilledRows {
         for (index, rows) in rows {
             segments[index] = SegmentView(
                 segment: segments[index].segment,
-                dead: segments[index].dead.with(dead: rows))
+                dead: segments[index].dead.with(dead: rows)
+            )
         }
     }
 }

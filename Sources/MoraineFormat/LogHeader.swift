@@ -24,9 +24,16 @@ package struct LogHeader: Sendable, Equatable {
     package let carriedEnd: UInt64
 
     package init(
-        kind: FileKind, storeID: StoreID, fileID: UInt64, createdLSN: UInt64, epoch: UInt64,
-        incarnation: UInt64, predecessor: UInt64 = 0, predecessorEnd: UInt64 = 0,
-        firstNumber: UInt64, carriedEnd: UInt64 = UInt64(LogHeader.byteCount)
+        kind: FileKind,
+        storeID: StoreID,
+        fileID: UInt64,
+        createdLSN: UInt64,
+        epoch: UInt64,
+        incarnation: UInt64,
+        predecessor: UInt64 = 0,
+        predecessorEnd: UInt64 = 0,
+        firstNumber: UInt64,
+        carriedEnd: UInt64 = UInt64(LogHeader.byteCount)
     ) {
         self.kind = kind
         self.storeID = storeID
@@ -62,7 +69,11 @@ package struct LogHeader: Sendable, Equatable {
     package func encode() -> [UInt8] {
         var writer = ByteWriter(capacity: Self.byteCount)
         let header = FileHeader(
-            kind: kind, storeID: storeID, fileID: fileID, createdLSN: createdLSN)
+            kind: kind,
+            storeID: storeID,
+            fileID: fileID,
+            createdLSN: createdLSN
+        )
         header.encode(into: &writer)
         for value in [
             epoch, incarnation, predecessor, predecessorEnd, firstNumber, carriedEnd, 0,
@@ -81,11 +92,18 @@ package struct LogHeader: Sendable, Equatable {
 
     /// Reads and checks the head of a file. Bytes 128 to 4,095 are not looked at.
     package static func decode(
-        _ bytes: UnsafeRawBufferPointer, kind: FileKind, storeID: StoreID, fileID: UInt64
+        _ bytes: UnsafeRawBufferPointer,
+        kind: FileKind,
+        storeID: StoreID,
+        fileID: UInt64
     ) throws(FormatError) -> LogHeader {
         var reader = ByteReader(bytes)
         let common = try FileHeader.decode(
-            &reader, kind: kind, storeID: storeID, fileID: fileID)
+            &reader,
+            kind: kind,
+            storeID: storeID,
+            fileID: fileID
+        )
         var values: [UInt64] = []
         for field in [
             "epoch", "incarnation", "predecessor", "predecessorEnd", "firstNumber",
@@ -97,17 +115,31 @@ package struct LogHeader: Sendable, Equatable {
         let stored = try reader.readUInt32("logHeaderChecksum")
         let seed = storeID.seed.mixed(fileID)
         try expectChecksum(
-            seed.checksum(UnsafeRawBufferPointer(rebasing: bytes[64..<124])), stored.littleEndian,
-            at: 124, "logHeaderChecksum")
+            seed.checksum(UnsafeRawBufferPointer(rebasing: bytes[64..<124])),
+            stored.littleEndian,
+            at: 124,
+            "logHeaderChecksum"
+        )
         guard values[6] == 0, reserved == 0, values[5] >= UInt64(byteCount) else {
             throw FormatError(
-                .newer, at: 104, field: "carriedEnd and reserved",
+                .newer,
+                at: 104,
+                field: "carriedEnd and reserved",
                 expected: "at least 4096, then 0",
-                found: "\(values[5]), \(values[6]), \(reserved)")
+                found: "\(values[5]), \(values[6]), \(reserved)"
+            )
         }
         return LogHeader(
-            kind: kind, storeID: storeID, fileID: fileID, createdLSN: common.createdLSN,
-            epoch: values[0], incarnation: values[1], predecessor: values[2],
-            predecessorEnd: values[3], firstNumber: values[4], carriedEnd: values[5])
+            kind: kind,
+            storeID: storeID,
+            fileID: fileID,
+            createdLSN: common.createdLSN,
+            epoch: values[0],
+            incarnation: values[1],
+            predecessor: values[2],
+            predecessorEnd: values[3],
+            firstNumber: values[4],
+            carriedEnd: values[5]
+        )
     }
 }

@@ -24,7 +24,10 @@ package struct LogRecord: Sendable, Equatable {
     package let payloadByteCount: Int
 
     package init(
-        kind: Kind, number: UInt64, promised: UInt64, operationCount: UInt32,
+        kind: Kind,
+        number: UInt64,
+        promised: UInt64,
+        operationCount: UInt32,
         payloadByteCount: Int
     ) {
         self.kind = kind
@@ -58,14 +61,19 @@ package struct LogRecord: Sendable, Equatable {
     /// Writes the frame around a payload that already stands at `target[40...]`, padding and
     /// checksum included. `target` is exactly the record; `offset` its place in the file.
     package func seal(
-        _ target: UnsafeMutableRawBufferPointer, at offset: UInt64, seed: ChecksumSeed
+        _ target: UnsafeMutableRawBufferPointer,
+        at offset: UInt64,
+        seed: ChecksumSeed
     ) {
         precondition(target.count == frameByteCount)
         target.storeBytes(of: Self.magic.littleEndian, toByteOffset: 0, as: UInt32.self)
         target.storeBytes(of: number.littleEndian, toByteOffset: 8, as: UInt64.self)
         target.storeBytes(of: promised.littleEndian, toByteOffset: 16, as: UInt64.self)
         target.storeBytes(
-            of: UInt32(payloadByteCount).littleEndian, toByteOffset: 24, as: UInt32.self)
+            of: UInt32(payloadByteCount).littleEndian,
+            toByteOffset: 24,
+            as: UInt32.self
+        )
         target.storeBytes(of: 0, toByteOffset: 28, as: UInt32.self)
         target.storeBytes(of: operationCount.littleEndian, toByteOffset: 32, as: UInt32.self)
         target.storeBytes(of: kind.rawValue.littleEndian, toByteOffset: 36, as: UInt16.self)
@@ -76,7 +84,9 @@ package struct LogRecord: Sendable, Equatable {
     }
 
     private static func checksum(
-        _ record: UnsafeRawBufferPointer, at offset: UInt64, seed: ChecksumSeed
+        _ record: UnsafeRawBufferPointer,
+        at offset: UInt64,
+        seed: ChecksumSeed
     ) -> UInt32 {
         seed.mixed(offset).checksum(UnsafeRawBufferPointer(rebasing: record[8...]))
     }
@@ -88,31 +98,46 @@ package struct LogRecord: Sendable, Equatable {
             header.loadUnaligned(as: UInt32.self) == magic.littleEndian
         else { return nil }
         let payload = UInt32(
-            littleEndian: header.loadUnaligned(fromByteOffset: 24, as: UInt32.self))
+            littleEndian: header.loadUnaligned(fromByteOffset: 24, as: UInt32.self)
+        )
         guard payload <= UInt32(FormatLimits.recordPayloadByteCount) else { return nil }
         return frameByteCount(payload: Int(payload))
     }
 
     /// Reads and checks the record that starts `bytes`; more bytes may follow it.
     package static func decode(
-        _ bytes: UnsafeRawBufferPointer, at offset: UInt64, seed: ChecksumSeed
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: UInt64,
+        seed: ChecksumSeed
     ) throws(FormatError) -> LogRecord {
         guard let byteCount = claimedFrameByteCount(bytes) else {
             throw FormatError(
-                .mismatch, at: offset, field: "record", expected: "a record", found: "other bytes")
+                .mismatch,
+                at: offset,
+                field: "record",
+                expected: "a record",
+                found: "other bytes"
+            )
         }
         guard byteCount <= bytes.count else {
             throw FormatError(
-                .truncated, at: offset, field: "record", expected: "\(byteCount) bytes",
-                found: "\(bytes.count)")
+                .truncated,
+                at: offset,
+                field: "record",
+                expected: "\(byteCount) bytes",
+                found: "\(bytes.count)"
+            )
         }
         let record = UnsafeRawBufferPointer(rebasing: bytes[..<byteCount])
         var reader = ByteReader(record)
         _ = try reader.readUInt32("magic")
         let stored = try reader.readUInt32("checksum")
         try expectChecksum(
-            checksum(record, at: offset, seed: seed), stored.littleEndian, at: offset,
-            "record checksum")
+            checksum(record, at: offset, seed: seed),
+            stored.littleEndian,
+            at: offset,
+            "record checksum"
+        )
         let number = try reader.readUInt64("number")
         let promised = try reader.readUInt64("promised")
         let payloadByteCount = Int(try reader.readUInt32("payloadByteCount"))
@@ -122,11 +147,19 @@ package struct LogRecord: Sendable, Equatable {
         let flags = try reader.readUInt16("flags")
         guard let kind = Kind(rawValue: tag), flags == 0, reserved == 0 else {
             throw FormatError(
-                .newer, at: offset &+ 36, field: "type", expected: "1 to 4 with flags 0",
-                found: "\(tag) with flags \(flags)")
+                .newer,
+                at: offset &+ 36,
+                field: "type",
+                expected: "1 to 4 with flags 0",
+                found: "\(tag) with flags \(flags)"
+            )
         }
         return LogRecord(
-            kind: kind, number: number, promised: promised, operationCount: operationCount,
-            payloadByteCount: payloadByteCount)
+            kind: kind,
+            number: number,
+            promised: promised,
+            operationCount: operationCount,
+            payloadByteCount: payloadByteCount
+        )
     }
 }

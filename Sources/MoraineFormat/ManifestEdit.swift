@@ -72,8 +72,14 @@ package struct SegmentEntry: Sendable, Equatable {
     package let vector: SealedFileReference?
 
     package init(
-        id: UInt64, rowCount: UInt64, tombstoneCount: UInt64, minLSN: UInt64, maxLSN: UInt64,
-        inputs: [UInt64], document: SealedFileReference, key: SealedFileReference,
+        id: UInt64,
+        rowCount: UInt64,
+        tombstoneCount: UInt64,
+        minLSN: UInt64,
+        maxLSN: UInt64,
+        inputs: [UInt64],
+        document: SealedFileReference,
+        key: SealedFileReference,
         vector: SealedFileReference?
     ) {
         self.id = id
@@ -130,7 +136,8 @@ extension ManifestEdit {
             let nextFileID = try reader.readVarint("nextFileID")
             return .counters(
                 nextFileID: nextFileID,
-                nextCollectionID: try reader.readUInt32Varint("nextCollectionID"))
+                nextCollectionID: try reader.readUInt32Varint("nextCollectionID")
+            )
         case .collection:
             let shape = try reader.readCollectionShape()
             return .collection(shape, createdLSN: try reader.readVarint("createdLSN"))
@@ -140,22 +147,33 @@ extension ManifestEdit {
             let file = try reader.readReference()
             return .deletions(
                 DeletionsEntry(
-                    segmentID: segmentID, file: file,
-                    deadRowCount: try reader.readVarint("deadRowCount")))
+                    segmentID: segmentID,
+                    file: file,
+                    deadRowCount: try reader.readVarint("deadRowCount")
+                )
+            )
         case .log:
             let sequence = try reader.readVarint("sequence")
             let epoch = try reader.readVarint("epoch")
             return .log(
                 LogEntry(
-                    sequence: sequence, epoch: epoch,
-                    firstLSN: try reader.readVarint("firstLSN")))
+                    sequence: sequence,
+                    epoch: epoch,
+                    firstLSN: try reader.readVarint("firstLSN")
+                )
+            )
         case .logDropped: return .logDropped(sequence: try reader.readVarint("sequence"))
         case .floor:
             let lsn = try reader.readVarint("LSN")
             return .floor(lsn: lsn, commitTime: try reader.readVarint("commitTime"))
         case nil:
             throw FormatError(
-                .newer, at: at, field: "tag", expected: "1 to 7", found: "\(tag)")
+                .newer,
+                at: at,
+                field: "tag",
+                expected: "1 to 7",
+                found: "\(tag)"
+            )
         }
     }
 }
@@ -193,8 +211,12 @@ extension SegmentEntry {
             let tag = try reader.readUInt8("file kind")
             guard let kind = FileKind(rawValue: tag), files[kind] == nil else {
                 throw FormatError(
-                    .newer, at: at, field: "file kind", expected: "1 to 3, each once",
-                    found: "\(tag)")
+                    .newer,
+                    at: at,
+                    field: "file kind",
+                    expected: "1 to 3, each once",
+                    found: "\(tag)"
+                )
             }
             files[kind] = try reader.readReference()
         }
@@ -202,13 +224,24 @@ extension SegmentEntry {
             rowCount < UInt64(UInt32.max), minLSN <= maxLSN
         else {
             throw FormatError(
-                .mismatch, at: start, field: "segment",
+                .mismatch,
+                at: start,
+                field: "segment",
                 expected: "a .doc with the segment's id, a .key, fewer than 2^32 - 1 rows",
-                found: "segment \(id) with \(files.count) files, \(rowCount) rows")
+                found: "segment \(id) with \(files.count) files, \(rowCount) rows"
+            )
         }
         return SegmentEntry(
-            id: id, rowCount: rowCount, tombstoneCount: tombstoneCount, minLSN: minLSN,
-            maxLSN: maxLSN, inputs: inputs, document: document, key: key, vector: files[.vector])
+            id: id,
+            rowCount: rowCount,
+            tombstoneCount: tombstoneCount,
+            minLSN: minLSN,
+            maxLSN: maxLSN,
+            inputs: inputs,
+            document: document,
+            key: key,
+            vector: files[.vector]
+        )
     }
 }
 
@@ -217,8 +250,10 @@ extension ByteReader {
         let fileID = try readVarint("fileID")
         let byteCount = try readVarint("byteCount")
         return SealedFileReference(
-            fileID: fileID, byteCount: byteCount,
-            footerChecksum: try readUInt32("footerChecksum"))
+            fileID: fileID,
+            byteCount: byteCount,
+            footerChecksum: try readUInt32("footerChecksum")
+        )
     }
 
     fileprivate mutating func readUInt32Varint(_ field: StaticString) throws(FormatError) -> UInt32
@@ -227,7 +262,12 @@ extension ByteReader {
         let value = try readVarint(field)
         guard let narrow = UInt32(exactly: value) else {
             throw FormatError(
-                .range, at: at, field: "\(field)", expected: "32 bits", found: "\(value)")
+                .range,
+                at: at,
+                field: "\(field)",
+                expected: "32 bits",
+                found: "\(value)"
+            )
         }
         return narrow
     }

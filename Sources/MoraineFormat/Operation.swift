@@ -54,7 +54,12 @@ package struct CommitReader {
             return .createCollection(try reader.readCollectionShape())
         case nil:
             throw FormatError(
-                .newer, at: start, field: "operation", expected: "1 to 3", found: "\(tag)")
+                .newer,
+                at: start,
+                field: "operation",
+                expected: "1 to 3",
+                found: "\(tag)"
+            )
         }
     }
 
@@ -65,7 +70,12 @@ package struct CommitReader {
         let flags = try reader.readUInt8("flags")
         guard flags <= 1 else {
             throw FormatError(
-                .newer, at: flagsAt, field: "flags", expected: "0 or 1", found: "\(flags)")
+                .newer,
+                at: flagsAt,
+                field: "flags",
+                expected: "0 or 1",
+                found: "\(flags)"
+            )
         }
         let expiry = try reader.readVarint("expiry")
         var vector: UnsafeRawBufferPointer?
@@ -74,8 +84,12 @@ package struct CommitReader {
             let dimensions = try reader.readCount("dimensions", unit: 4)
             guard dimensions >= 1, dimensions <= FormatLimits.dimensions else {
                 throw FormatError(
-                    .range, at: at, field: "dimensions", expected: "1 to 16384",
-                    found: "\(dimensions)")
+                    .range,
+                    at: at,
+                    field: "dimensions",
+                    expected: "1 to 16384",
+                    found: "\(dimensions)"
+                )
             }
             vector = try reader.readBytes(dimensions * 4, "vector")
         }
@@ -84,7 +98,12 @@ package struct CommitReader {
         _ = try reader.readPrefixed("metadata")
         let body = UnsafeRawBufferPointer(rebasing: reader.bytes[bodyStart..<reader.position])
         return PutOperation(
-            collectionID: collectionID, id: id, expiry: expiry, vector: vector, body: body)
+            collectionID: collectionID,
+            id: id,
+            expiry: expiry,
+            vector: vector,
+            body: body
+        )
     }
 }
 
@@ -101,8 +120,11 @@ package struct CommitWriter: Sendable {
 
     /// Adds a put. `text` is UTF-8, `metadata` a canonical metadata object.
     package mutating func put(
-        collectionID: UInt32, id: UnsafeRawBufferPointer, vector: UnsafeBufferPointer<Float>?,
-        text: UnsafeRawBufferPointer, metadata: UnsafeRawBufferPointer
+        collectionID: UInt32,
+        id: UnsafeRawBufferPointer,
+        vector: UnsafeBufferPointer<Float>?,
+        text: UnsafeRawBufferPointer,
+        metadata: UnsafeRawBufferPointer
     ) {
         writer.writeUInt8(Operation.Tag.put.rawValue)
         writer.writeVarint(UInt64(collectionID))

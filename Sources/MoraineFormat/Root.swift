@@ -28,9 +28,18 @@ package struct Root: Sendable, Equatable {
     package var createdTime: UInt64
 
     package init(
-        storeID: StoreID, sequence: UInt64, incarnation: UInt64, parentIncarnation: UInt64,
-        epoch: UInt64, manifestID: UInt64, manifestEnd: UInt64, manifestEdit: UInt64,
-        durableLSN: UInt64, state: State, logSequence: UInt64, logEnd: UInt64,
+        storeID: StoreID,
+        sequence: UInt64,
+        incarnation: UInt64,
+        parentIncarnation: UInt64,
+        epoch: UInt64,
+        manifestID: UInt64,
+        manifestEnd: UInt64,
+        manifestEdit: UInt64,
+        durableLSN: UInt64,
+        state: State,
+        logSequence: UInt64,
+        logEnd: UInt64,
         createdTime: UInt64
     ) {
         self.storeID = storeID
@@ -90,7 +99,9 @@ package struct Root: Sendable, Equatable {
     }
 
     private static func checksum(
-        _ bytes: UnsafeRawBufferPointer, at offset: UInt64, storeID: StoreID
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: UInt64,
+        storeID: StoreID
     ) -> UInt32 {
         storeID.seed.mixed(offset).checksum(bytes)
     }
@@ -101,8 +112,12 @@ package struct Root: Sendable, Equatable {
     {
         guard bytes.count == copyByteCount else {
             throw FormatError(
-                .truncated, at: UInt64(bytes.count), field: "ROOT copy",
-                expected: "\(copyByteCount) bytes", found: "\(bytes.count)")
+                .truncated,
+                at: UInt64(bytes.count),
+                field: "ROOT copy",
+                expected: "\(copyByteCount) bytes",
+                found: "\(bytes.count)"
+            )
         }
         var reader = ByteReader(bytes)
         let header = try FileHeader.decode(&reader, kind: .root, storeID: nil, fileID: 0)
@@ -122,21 +137,41 @@ package struct Root: Sendable, Equatable {
         let zeros = try reader.readBytes(copyByteCount - 4 - zerosAt, "zeros")
         let stored = try reader.readUInt32("checksum")
         let computed = checksum(
-            UnsafeRawBufferPointer(rebasing: bytes[..<(copyByteCount - 4)]), at: offset,
-            storeID: header.storeID)
+            UnsafeRawBufferPointer(rebasing: bytes[..<(copyByteCount - 4)]),
+            at: offset,
+            storeID: header.storeID
+        )
         try expectChecksum(
-            computed, stored.littleEndian, at: UInt64(copyByteCount - 4), "ROOT checksum")
+            computed,
+            stored.littleEndian,
+            at: UInt64(copyByteCount - 4),
+            "ROOT checksum"
+        )
         guard let state = State(rawValue: stateTag), reserved == 0,
             zeros.allSatisfy({ $0 == 0 })
         else {
             throw FormatError(
-                .newer, at: 128, field: "state", expected: "1 or 2, then zeros",
-                found: "\(stateTag)")
+                .newer,
+                at: 128,
+                field: "state",
+                expected: "1 or 2, then zeros",
+                found: "\(stateTag)"
+            )
         }
         return Root(
-            storeID: header.storeID, sequence: values[0], incarnation: values[1],
-            parentIncarnation: values[2], epoch: values[3], manifestID: values[4],
-            manifestEnd: values[5], manifestEdit: values[6], durableLSN: values[7],
-            state: state, logSequence: logSequence, logEnd: logEnd, createdTime: createdTime)
+            storeID: header.storeID,
+            sequence: values[0],
+            incarnation: values[1],
+            parentIncarnation: values[2],
+            epoch: values[3],
+            manifestID: values[4],
+            manifestEnd: values[5],
+            manifestEdit: values[6],
+            durableLSN: values[7],
+            state: state,
+            logSequence: logSequence,
+            logEnd: logEnd,
+            createdTime: createdTime
+        )
     }
 }

@@ -32,7 +32,11 @@ package struct LogChain {
     package let kind: LogRecord.Kind
 
     package init(
-        links: [Link], kind: LogRecord.Kind, floor: UInt64, promise: UInt64, exactEnd: UInt64?
+        links: [Link],
+        kind: LogRecord.Kind,
+        floor: UInt64,
+        promise: UInt64,
+        exactEnd: UInt64?
     ) {
         self.links = links
         self.kind = kind
@@ -76,7 +80,8 @@ package struct LogChain {
     ///
     /// - Throws: `corrupted` when an acknowledged record is damaged; what `visit` throws.
     package func read(
-        upTo limit: UInt64 = .max, _ visit: (Entry) throws(StoreError) -> Void
+        upTo limit: UInt64 = .max,
+        _ visit: (Entry) throws(StoreError) -> Void
     ) throws(StoreError) -> Outcome {
         var state = ChainState(chain: self, limit: limit)
         for index in links.indices {
@@ -120,8 +125,13 @@ private struct ChainState {
         self.limit = limit
         expected = chain.floor &+ 1
         outcome = LogChain.Outcome(
-            lastNumber: expected &- 1, promise: chain.promise,
-            end: UInt64(LogHeader.byteCount), torn: nil, linkEnds: [], linkNumbers: [])
+            lastNumber: expected &- 1,
+            promise: chain.promise,
+            end: UInt64(LogHeader.byteCount),
+            torn: nil,
+            linkEnds: [],
+            linkNumbers: []
+        )
     }
 
     /// Passes over a file that holds nothing above the floor.
@@ -131,7 +141,9 @@ private struct ChainState {
     }
 
     mutating func read(
-        _ index: Int, isFirst: Bool, _ visit: (LogChain.Entry) throws(StoreError) -> Void
+        _ index: Int,
+        isFirst: Bool,
+        _ visit: (LogChain.Entry) throws(StoreError) -> Void
     ) throws(StoreError) {
         let link = chain.links[index]
         try enter(index, isFirst: isFirst)
@@ -154,11 +166,21 @@ private struct ChainState {
             case .record(let record, let payload, let offset):
                 recordPromise = max(recordPromise, record.promised)
                 let accepted = try accept(
-                    record, payload, at: offset, in: index, parts: &parts, visit)
+                    record,
+                    payload,
+                    at: offset,
+                    in: index,
+                    parts: &parts,
+                    visit
+                )
                 guard accepted else {
                     let reason = FormatError(
-                        .mismatch, at: offset, field: "record number", expected: "\(expected)",
-                        found: "\(record.kind) \(record.number)")
+                        .mismatch,
+                        at: offset,
+                        field: "record number",
+                        expected: "\(expected)",
+                        found: "\(record.kind) \(record.number)"
+                    )
                     try stop(&reader, at: validEnd, isLast: successor == nil, reason: reason)
                     break loop
                 }
@@ -180,8 +202,12 @@ private struct ChainState {
             let before = chain.links[index - 1].header
             guard header.predecessor == before.fileID else {
                 throw damage(
-                    link: index, at: 80, field: "predecessor", expected: "\(before.fileID)",
-                    found: "\(header.predecessor)")
+                    link: index,
+                    at: 80,
+                    field: "predecessor",
+                    expected: "\(before.fileID)",
+                    found: "\(header.predecessor)"
+                )
             }
         }
         let isCovered = header.firstNumber &- 1 <= chain.floor
@@ -189,8 +215,12 @@ private struct ChainState {
         let isGap = isFirst || header.firstNumber > expected
         guard header.firstNumber >= 1, isNext || (isGap && isCovered) else {
             throw damage(
-                link: index, at: 96, field: "firstNumber", expected: "\(expected)",
-                found: "\(header.firstNumber)")
+                link: index,
+                at: 96,
+                field: "firstNumber",
+                expected: "\(expected)",
+                found: "\(header.firstNumber)"
+            )
         }
         expected = header.firstNumber
         outcome.lastNumber = expected &- 1
@@ -207,17 +237,25 @@ private struct ChainState {
         let enough = successor == nil ? link.byteCount == wanted : link.byteCount >= wanted
         guard enough, wanted >= UInt64(LogHeader.byteCount) else {
             throw StoreError(
-                .corrupted, "the log file has not the length that it must have",
-                path: link.file.path, offset: link.byteCount, expected: "\(wanted) bytes",
-                found: "\(link.byteCount) bytes")
+                .corrupted,
+                "the log file has not the length that it must have",
+                path: link.file.path,
+                offset: link.byteCount,
+                expected: "\(wanted) bytes",
+                found: "\(link.byteCount) bytes"
+            )
         }
         return wanted
     }
 
     /// Takes one record; false when it cannot stand here.
     private mutating func accept(
-        _ record: LogRecord, _ payload: UnsafeRawBufferPointer, at offset: UInt64, in index: Int,
-        parts: inout PartAssembler, _ visit: (LogChain.Entry) throws(StoreError) -> Void
+        _ record: LogRecord,
+        _ payload: UnsafeRawBufferPointer,
+        at offset: UInt64,
+        in index: Int,
+        parts: inout PartAssembler,
+        _ visit: (LogChain.Entry) throws(StoreError) -> Void
     ) throws(StoreError) -> Bool {
         switch record.kind {
         case .marker:
@@ -244,15 +282,23 @@ private struct ChainState {
     }
 
     private mutating func hand(
-        _ record: LogRecord, _ payload: UnsafeRawBufferPointer, start: UInt64, index: Int,
+        _ record: LogRecord,
+        _ payload: UnsafeRawBufferPointer,
+        start: UInt64,
+        index: Int,
         _ visit: (LogChain.Entry) throws(StoreError) -> Void
     ) throws(StoreError) {
         if record.number > chain.floor, record.number <= limit {
             try visit(
                 LogChain.Entry(
-                    number: record.number, operationCount: record.operationCount,
-                    payload: payload, path: chain.links[index].file.path, linkIndex: index,
-                    offset: start))
+                    number: record.number,
+                    operationCount: record.operationCount,
+                    payload: payload,
+                    path: chain.links[index].file.path,
+                    linkIndex: index,
+                    offset: start
+                )
+            )
         }
         outcome.lastNumber = record.number
         expected = record.number &+ 1
@@ -260,7 +306,10 @@ private struct ChainState {
 
     /// Reading met bytes that do not continue the log: a torn tail, or damage?
     private mutating func stop(
-        _ reader: inout LogReader, at offset: UInt64, isLast: Bool, reason: FormatError?
+        _ reader: inout LogReader,
+        at offset: UInt64,
+        isLast: Bool,
+        reason: FormatError?
     ) throws(StoreError) {
         let beyond = try reader.promiseBeyond()
         recordPromise = max(recordPromise, beyond)
@@ -268,15 +317,23 @@ private struct ChainState {
         let mustBeWhole = !isLast || chain.exactEnd != nil
         if isPromised || mustBeWhole {
             throw StoreError(
-                .corrupted, "an acknowledged record of the log is damaged",
-                path: reader.file.path, offset: offset, expected: "record \(expected)",
-                found: found)
+                .corrupted,
+                "an acknowledged record of the log is damaged",
+                path: reader.file.path,
+                offset: offset,
+                expected: "record \(expected)",
+                found: found
+            )
         }
         if try reader.hasBytes(from: offset) {
             outcome.torn = StoreError(
-                .corrupted, "an unacknowledged tail of the log was cut",
-                path: reader.file.path, offset: offset, expected: "record \(expected)",
-                found: found)
+                .corrupted,
+                "an unacknowledged tail of the log was cut",
+                path: reader.file.path,
+                offset: offset,
+                expected: "record \(expected)",
+                found: found
+            )
         }
     }
 
@@ -291,19 +348,32 @@ private struct ChainState {
         outcome.promise = max(chain.promise, recordPromise)
         guard !isPromised else {
             throw StoreError(
-                .corrupted, "the log ends before a commit that was acknowledged",
-                path: chain.links.last?.file.path, offset: outcome.end,
-                expected: "record \(outcome.promise)", found: "record \(outcome.lastNumber)")
+                .corrupted,
+                "the log ends before a commit that was acknowledged",
+                path: chain.links.last?.file.path,
+                offset: outcome.end,
+                expected: "record \(outcome.promise)",
+                found: "record \(outcome.lastNumber)"
+            )
         }
         return outcome
     }
 
     private func damage(
-        link: Int, at offset: UInt64, field: String, expected: String, found: String
+        link: Int,
+        at offset: UInt64,
+        field: String,
+        expected: String,
+        found: String
     ) -> StoreError {
         StoreError(
-            .corrupted, "\(field) of the log file does not continue the file before it",
-            path: chain.links[link].file.path, offset: offset, expected: expected, found: found)
+            .corrupted,
+            "\(field) of the log file does not continue the file before it",
+            path: chain.links[link].file.path,
+            offset: offset,
+            expected: expected,
+            found: found
+        )
     }
 }
 
@@ -330,7 +400,8 @@ private struct PartAssembler {
         guard payload.count >= 8 else { return .refused }
         let index = UInt32(littleEndian: payload.loadUnaligned(as: UInt32.self))
         let total = UInt32(
-            littleEndian: payload.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+            littleEndian: payload.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+        )
         if next == 0 {
             count = total
             operationCount = record.operationCount

@@ -20,7 +20,9 @@ package struct LogReader: ~Copyable {
 
     /// Reads records of `file` from `position` to `end`, which is not behind the file's end.
     package init(
-        file: any File, header: LogHeader, from position: UInt64 = UInt64(LogHeader.byteCount),
+        file: any File,
+        header: LogHeader,
+        from position: UInt64 = UInt64(LogHeader.byteCount),
         to end: UInt64
     ) {
         self.file = file
@@ -55,8 +57,11 @@ package struct LogReader: ~Copyable {
                 position += UInt64(record.frameByteCount)
                 let payload = UnsafeRawBufferPointer(
                     rebasing: bytes[
-                        LogRecord.headerByteCount..<(LogRecord.headerByteCount
-                            + record.payloadByteCount)])
+                        LogRecord
+                            .headerByteCount..<(LogRecord.headerByteCount
+                            + record.payloadByteCount)
+                    ]
+                )
                 return .record(record, payload: payload, offset: offset)
             } catch {
                 return .invalid(error)
@@ -101,7 +106,9 @@ private struct Window: ~Copyable {
     private let file: any File
     private let end: UInt64
     private var memory = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: Window.stride, alignment: 64)
+        byteCount: Window.stride,
+        alignment: 64
+    )
     private var start: UInt64 = 0
     private var count = 0
     /// Set when the file could not be read.
@@ -119,14 +126,24 @@ private struct Window: ~Copyable {
         else {
             return .failure(
                 FormatError(
-                    .mismatch, at: offset, field: "record", expected: "a record",
-                    found: "other bytes"))
+                    .mismatch,
+                    at: offset,
+                    field: "record",
+                    expected: "a record",
+                    found: "other bytes"
+                )
+            )
         }
         guard let record = bytes(at: offset, count: byteCount) else {
             return .failure(
                 FormatError(
-                    .truncated, at: offset, field: "record", expected: "\(byteCount) bytes",
-                    found: "\(end &- offset)"))
+                    .truncated,
+                    at: offset,
+                    field: "record",
+                    expected: "\(byteCount) bytes",
+                    found: "\(end &- offset)"
+                )
+            )
         }
         return .success(record)
     }
@@ -170,7 +187,9 @@ private struct Window: ~Copyable {
         count = 0
         do throws(FileError) {
             count = try file.readUpTo(
-                UnsafeMutableRawBufferPointer(rebasing: memory[..<wanted]), at: offset)
+                UnsafeMutableRawBufferPointer(rebasing: memory[..<wanted]),
+                at: offset
+            )
         } catch {
             failure = StoreError(error, doing: "read the log")
             return false

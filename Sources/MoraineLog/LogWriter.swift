@@ -29,8 +29,11 @@ package final class LogWriter {
 
     /// Continues `file` at `position`, behind record `lastNumber`.
     package init(
-        file: any File, header: LogHeader, position: UInt64 = UInt64(LogHeader.byteCount),
-        lastNumber: UInt64, promised: UInt64
+        file: any File,
+        header: LogHeader,
+        position: UInt64 = UInt64(LogHeader.byteCount),
+        lastNumber: UInt64,
+        promised: UInt64
     ) {
         self.file = file
         self.header = header
@@ -46,7 +49,9 @@ package final class LogWriter {
 
     /// Adds one commit or edit to the buffer, in parts when it is larger than a record may be.
     package func append(
-        _ kind: LogRecord.Kind, number: UInt64, operationCount: UInt32,
+        _ kind: LogRecord.Kind,
+        number: UInt64,
+        operationCount: UInt32,
         payload: UnsafeRawBufferPointer
     ) {
         let limit = FormatLimits.recordPayloadByteCount
@@ -58,9 +63,12 @@ package final class LogWriter {
             for index in 0..<count {
                 let end = min(payload.count, (index + 1) * slice)
                 appendRecord(
-                    .part, number: number, operationCount: operationCount,
+                    .part,
+                    number: number,
+                    operationCount: operationCount,
                     UnsafeRawBufferPointer(rebasing: payload[(index * slice)..<end]),
-                    part: (UInt32(index), UInt32(count)))
+                    part: (UInt32(index), UInt32(count))
+                )
             }
         }
         lastNumber = number
@@ -78,13 +86,20 @@ package final class LogWriter {
     }
 
     private func appendRecord(
-        _ kind: LogRecord.Kind, number: UInt64, operationCount: UInt32,
-        _ payload: UnsafeRawBufferPointer, part: (index: UInt32, count: UInt32)? = nil
+        _ kind: LogRecord.Kind,
+        number: UInt64,
+        operationCount: UInt32,
+        _ payload: UnsafeRawBufferPointer,
+        part: (index: UInt32, count: UInt32)? = nil
     ) {
         let prefix = part == nil ? 0 : 8
         let record = LogRecord(
-            kind: kind, number: number, promised: promised, operationCount: operationCount,
-            payloadByteCount: prefix + payload.count)
+            kind: kind,
+            number: number,
+            promised: promised,
+            operationCount: operationCount,
+            payloadByteCount: prefix + payload.count
+        )
         let target = buffer.extend(by: record.frameByteCount)
         if let part {
             target.storeBytes(of: part.index.littleEndian, toByteOffset: 40, as: UInt32.self)
@@ -141,7 +156,11 @@ package final class LogWriter {
     /// torn tail from damage, and is lost without harm.
     package func mark() throws(StoreError) {
         appendRecord(
-            .marker, number: lastNumber, operationCount: 0, UnsafeRawBufferPointer(start: nil, count: 0))
+            .marker,
+            number: lastNumber,
+            operationCount: 0,
+            UnsafeRawBufferPointer(start: nil, count: 0)
+        )
         try flush()
     }
 }

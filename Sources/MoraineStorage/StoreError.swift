@@ -48,8 +48,13 @@ package struct StoreError: Error, Sendable {
     package private(set) var isFailedSync = false
 
     package init(
-        _ code: Code, _ message: String, path: String? = nil, offset: UInt64? = nil,
-        expected: String? = nil, found: String? = nil, errorNumber: Int32? = nil
+        _ code: Code,
+        _ message: String,
+        path: String? = nil,
+        offset: UInt64? = nil,
+        expected: String? = nil,
+        found: String? = nil,
+        errorNumber: Int32? = nil
     ) {
         self.code = code
         self.message = message
@@ -75,8 +80,11 @@ package struct StoreError: Error, Sendable {
             code = .inputOutput
         }
         self.init(
-            code, "cannot \(doing): \(error.operation.rawValue) failed: \(error.reason)",
-            path: error.path, errorNumber: error.errorNumber)
+            code,
+            "cannot \(doing): \(error.operation.rawValue) failed: \(error.reason)",
+            path: error.path,
+            errorNumber: error.errorNumber
+        )
         isFailedSync = error.operation == .sync || error.operation == .syncDirectory
     }
 
@@ -85,8 +93,11 @@ package struct StoreError: Error, Sendable {
         self.init(
             error.kind == .newer ? .newerFormat : .corrupted,
             "\(error.field): expected \(error.expected), found \(error.found)",
-            path: path, offset: base &+ error.offset, expected: error.expected,
-            found: error.found)
+            path: path,
+            offset: base &+ error.offset,
+            expected: error.expected,
+            found: error.found
+        )
     }
 }
 
