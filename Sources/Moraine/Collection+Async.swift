@@ -1,0 +1,161 @@
+// The asynchronous forms of a collection's calls. Writes join the next group of commits; reads run
+// on threads of the store's own.
+
+import MoraineEngine
+import MoraineStorage
+
+extension Store.Collection {
+    /// Puts a document, over the one that has its id.
+    ///
+    /// - Parameters:
+    ///   - document: what to put.
+    ///   - version: the version that the stored document must have; 0: there must be none; `nil`:
+    ///     any.
+    /// - Returns: the commit's number and the document's version, once it is as durable as
+    ///   ``Store/Configuration/durability`` says.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    @discardableResult
+    public func put(_ document: Document, ifVersion version: LSN? = nil)
+        async throws(MoraineError) -> LSN
+    {
+        try await store.commit { builder throws(StoreError) in
+            try builder.put(document, in: shape, ifVersion: version)
+        }
+    }
+
+    /// Puts documents, all or none.
+    ///
+    /// Of equal ids the last one counts.
+    ///
+    /// - Parameter documents: at most 256 MiB; more than that takes `load(_:)`.
+    /// - Returns: the commit's number, which is the version of each of them.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    @discardableResult
+    public func put(_ documents: [Document]) async throws(MoraineError) -> LSN {
+        if documents.isEmpty { return try store.version() }
+        return try await store.commit { builder throws(StoreError) in
+            for document in documents { try builder.put(document, in: shape, ifVersion: nil) }
+        }
+    }
+
+    /// Deletes a document; one that is not there is fine.
+    ///
+    /// - Parameters:
+    ///   - id: the document.
+    ///   - version: the version that the stored document must have; 0: there must be none; `nil`:
+    ///     any.
+    /// - Returns: the commit's number.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    @discardableResult
+    public func delete(_ id: String, ifVersion version: LSN? = nil) async throws(MoraineError)
+        -> LSN
+    {
+        try await store.commit { builder throws(StoreError) in
+            try builder.delete(id, in: shape, ifVersion: version)
+        }
+    }
+
+    /// Puts many documents beside the log; visible in portions, durable when it returns.
+    ///
+    /// - Parameter documents: any number, read once on a thread of the store's own. Of equal ids
+    ///   the last one counts.
+    /// - Returns: the last commit's number.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    @discardableResult
+    public func load(_ documents: some Sequence<Document> & Sendable) async throws(MoraineError)
+        -> LSN
+    {
+        try await store.run { () throws(MoraineError) in try self.load(documents) }
+    }
+
+    /// The document of an id; `nil` when there is none.
+    ///
+    /// - Parameters:
+    ///   - id: the document; an id that none can have is simply not there.
+    ///   - withEmbedding: false leaves the embedding out, which saves reading it.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public func get(_ id: String, withEmbedding: Bool = true) async throws(MoraineError)
+        -> StoredDocument?
+    {
+        try await store.run { () throws(MoraineError) in
+            try self.get(id, withEmbedding: withEmbedding)
+        }
+    }
+
+    /// The documents of some ids from one state, in the order of the ids, `nil` where there is
+    /// none.
+    ///
+    /// - Parameters:
+    ///   - ids: the documents; an id may stand there twice.
+    ///   - withEmbeddings: false leaves embeddings out.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public func get(_ ids: [String], withEmbeddings: Bool = true) async throws(MoraineError)
+        -> [StoredDocument?]
+    {
+        try await store.run { () throws(MoraineError) in
+            try self.get(ids, withEmbeddings: withEmbeddings)
+        }
+    }
+
+    /// How many documents there are.
+    ///
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public func count() async throws(MoraineError) -> Int {
+        try await store.run { () throws(MoraineError) in try self.count() }
+    }
+
+    /// The documents in id order, for `for try await`.
+    ///
+    /// All from the state at this call. Read a portion at a time, each when the one before was
+    /// used up.
+    ///
+    /// - Parameters:
+    ///   - prefix: how ids begin.
+    ///   - from: the first id.
+    ///   - to: the id before which to end.
+    ///   - withEmbeddings: false leaves embeddings out.
+    /// - Throws: `closed`. The sequence throws what the blocking form throws, and `cancelled`.
+    public func scan(
+        prefix: String = "",
+        from: String? = nil,
+        to: String? = nil,
+        withEmbeddings: Bool = true
+    ) throws(MoraineError) -> DocumentSequence {
+        DocumentSequence(
+            store: store,
+            reader: try reader(),
+            range: ScanRange(prefix: prefix, from: from, to: to),
+            withEmbeddings: withEmbeddings
+        )
+    }
+
+    /// The documents nearest to a query, nearest first, equal scores by id.
+    ///
+    /// - Parameters:
+    ///   - query: ``dimensions`` finite numbers; need not be normalised.
+    ///   - limit: hits at most; 1 or more.
+    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public func search(near query: [Float], limit: Int = 10, withEmbeddings: Bool = false)
+        async throws(MoraineError) -> [Hit]
+    {
+        try await store.run { () throws(MoraineError) in
+            try self.search(near: query, limit: limit, withEmbeddings: withEmbeddings)
+        }
+    }
+
+    /// The documents nearest to one of the collection, without that one.
+    ///
+    /// - Parameters:
+    ///   - id: the document whose embedding is the query.
+    ///   - limit: hits at most; 1 or more.
+    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public func search(like id: String, limit: Int = 10, withEmbeddings: Bool = false)
+        async throws(MoraineError) -> [Hit]
+    {
+        try await store.run { () throws(MoraineError) in
+            try self.search(like: id, limit: limit, withEmbeddings: withEmbeddings)
+        }
+    }
+}

@@ -1,0 +1,239 @@
+// A collection of a store: its documents, written and read by blocking calls.
+
+import MoraineEngine
+import MoraineFormat
+import MoraineStorage
+
+extension Store {
+    /// A collection of documents that share the shape of their embeddings.
+    ///
+    /// A handle: cheap to make and to copy, it keeps its store alive. Reads see every commit that
+    /// was acknowledged before they began; for several reads of one state take a
+    /// ``Store/snapshot()``. Ids are compared and ordered as UTF-8 bytes everywhere.
+    public struct Collection: Sendable {
+        /// The store that it is part of.
+        public let store: Store
+        let shape: CollectionShape
+
+        init(store: Store, shape: CollectionShape) {
+            self.store = store
+            self.shape = shape
+        }
+
+        /// The name, unique in the store.
+        public var name: String { shape.name }
+
+        /// Numbers in an embedding; 0: documents have none.
+        public var dimensions: Int { shape.dimensions }
+
+        /// How embeddings are compared.
+        public var metric: Metric { Metric(shape.metric) }
+
+        func reader() throws(MoraineError) -> VersionReader {
+            VersionReader(version: try store.newest(), shape: shape)
+        }
+    }
+}
+
+// MARK: - Writing
+
+extension Store.Collection {
+    /// Puts a document, over the one that has its id; blocks.
+    ///
+    /// - Parameters:
+    ///   - document: what to put.
+    ///   - version: the version that the stored document must have; 0: there must be none; `nil`:
+    ///     any.
+    /// - Returns: the commit's number and the document's version, once it is as durable as
+    ///   ``Store/Configuration/durability`` says.
+    /// - Throws: `invalidID`, `invalidMetadata`, `wrongDimension`, `invalidVector`, `tooLarge`,
+    ///   `versionConflict`, `readOnly`, `closed`, `noSpace`, `inputOutput`, `poisoned`.
+    @discardableResult
+    public func put(_ document: Document, ifVersion version: LSN? = nil) throws(MoraineError)
+        -> LSN
+    {
+        try face { () throws(StoreError) in
+            try store.engine.commit { builder throws(StoreError) in
+                try builder.put(document, in: shape, ifVersion: version)
+            }
+        }
+    }
+
+    /// Puts documents, all or none; blocks.
+    ///
+    /// Of equal ids the last one counts.
+    ///
+    /// - Parameter documents: at most 256 MiB; more than that takes `load(_:)`.
+    /// - Returns: the commit's number, which is the version of each of them.
+    /// - Throws: what `put(_:ifVersion:)` throws.
+    @discardableResult
+    public func put(_ documents: [Document]) throws(MoraineError) -> LSN {
+        if documents.isEmpty { return try store.version() }
+        return try commit(documents, logged: true)
+    }
+
+    /// Deletes a document; one that is not there is fine.
+    ///
+    /// Blocks.
+    ///
+    /// - Parameters:
+    ///   - id: the document.
+    ///   - version: the version that the stored document must have; 0: there must be none; `nil`:
+    ///     any.
+    /// - Returns: the commit's number.
+    /// - Throws: `invalidID`, `versionConflict`, `readOnly`, `closed`, `noSpace`, `inputOutput`,
+    ///   `poisoned`.
+    @discardableResult
+    public func delete(_ id: String, ifVersion version: LSN? = nil) throws(MoraineError) -> LSN {
+        try face { () throws(StoreError) in
+            try store.engine.commit { builder throws(StoreError) in
+                try builder.delete(id, in: shape, ifVersion: version)
+            }
+        }
+    }
+
+    /// Puts many documents faster than `put(_:)`, beside the log; blocks.
+    ///
+    /// Documents become visible in portions while the call runs, and are durable when it returns.
+    /// A crash before that may lose any of them; when a document is refused, those of the portions
+    /// before it stay.
+    ///
+    /// - Parameter documents: any number, read once and not kept. Of equal ids the last one counts.
+    /// - Returns: the last commit's number.
+    /// - Throws: what `put(_:ifVersion:)` throws.
+    @discardableResult
+    public func load(_ documents: some Sequence<Document>) throws(MoraineError) -> LSN {
+        var last = try store.version()
+        var portion: [Document] = []
+        var byteCount = 0
+        for document in documents {
+            portion.append(document)
+            byteCount += document.text.utf8.count + (document.embedding?.count ?? 0) * 4
+            // Guess: large enough to make the cost of a commit vanish, small beside a memtable.
+            if portion.count == 1_024 || byteCount >= 1 << 20 {
+                last = try commit(portion, logged: false)
+                portion.removeAll(keepingCapacity: true)
+                byteCount = 0
+            }
+        }
+        if !portion.isEmpty { last = try commit(portion, logged: false) }
+        try store.checkpoint()
+        return last
+    }
+
+    private func commit(_ documents: [Document], logged: Bool) throws(MoraineError) -> LSN {
+        try face { () throws(StoreError) in
+            try store.engine.commit(logged: logged) { builder throws(StoreError) in
+                for document in documents {
+                    try builder.put(document, in: shape, ifVersion: nil)
+                }
+            }
+        }
+    }
+}
+
+// MARK: - Reading
+
+extension Store.Collection {
+    /// The document of an id; `nil` when there is none.
+    ///
+    /// Blocks.
+    ///
+    /// - Parameters:
+    ///   - id: the document; an id that none can have is simply not there.
+    ///   - withEmbedding: false leaves the embedding out, which saves reading it.
+    /// - Throws: `corrupted`, `inputOutput`, `closed`.
+    public func get(_ id: String, withEmbedding: Bool = true) throws(MoraineError)
+        -> StoredDocument?
+    {
+        let reader = try reader()
+        return try face { () throws(StoreError) in
+            try reader.get(id, withEmbedding: withEmbedding)
+        }
+    }
+
+    /// The documents of some ids from one state, in the order of the ids, `nil` where there is
+    /// none; blocks.
+    ///
+    /// - Parameters:
+    ///   - ids: the documents; an id may stand there twice.
+    ///   - withEmbeddings: false leaves embeddings out.
+    /// - Throws: `corrupted`, `inputOutput`, `closed`.
+    public func get(_ ids: [String], withEmbeddings: Bool = true) throws(MoraineError)
+        -> [StoredDocument?]
+    {
+        let reader = try reader()
+        return try face { () throws(StoreError) in
+            try reader.get(ids, withEmbeddings: withEmbeddings)
+        }
+    }
+
+    /// How many documents there are; blocks.
+    ///
+    /// - Throws: `inputOutput`, `closed`.
+    public func count() throws(MoraineError) -> Int {
+        let reader = try reader()
+        return try face { () throws(StoreError) in try reader.count() }
+    }
+
+    /// Visits documents of one state in id order until the visitor returns false; blocks.
+    ///
+    /// - Parameters:
+    ///   - prefix: how ids begin.
+    ///   - from: the first id.
+    ///   - to: the id before which to end.
+    ///   - withEmbeddings: false leaves embeddings out.
+    ///   - visit: gets each document; whether to go on.
+    /// - Throws: `corrupted` at the first damaged document, after those before it; `inputOutput`,
+    ///   `closed`; what `visit` throws.
+    @available(*, noasync, message: "use `for try await document in collection.scan()`")
+    public func scan(
+        prefix: String = "",
+        from: String? = nil,
+        to: String? = nil,
+        withEmbeddings: Bool = true,
+        _ visit: (StoredDocument) throws(MoraineError) -> Bool
+    ) throws(MoraineError) {
+        try reader().scan(
+            ScanRange(prefix: prefix, from: from, to: to),
+            withEmbeddings: withEmbeddings,
+            visit
+        )
+    }
+
+    /// The documents nearest to a query, nearest first, equal scores by id; blocks.
+    ///
+    /// Exact: compares the query with every embedding, on all search threads.
+    ///
+    /// - Parameters:
+    ///   - query: ``dimensions`` finite numbers; need not be normalised.
+    ///   - limit: hits at most; 1 or more.
+    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
+    /// - Throws: `wrongDimension`, `invalidVector`, `invalidArgument`, `corrupted`, `inputOutput`,
+    ///   `closed`.
+    public func search(near query: [Float], limit: Int = 10, withEmbeddings: Bool = false)
+        throws(MoraineError) -> [Hit]
+    {
+        let reader = try reader()
+        return try face { () throws(StoreError) in
+            try reader.search(near: query, limit: limit, withEmbeddings: withEmbeddings)
+        }
+    }
+
+    /// The documents nearest to one of the collection, without that one; blocks.
+    ///
+    /// - Parameters:
+    ///   - id: the document whose embedding is the query.
+    ///   - limit: hits at most; 1 or more.
+    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
+    /// - Throws: `notFound` without such a document, `invalidVector` when it has no embedding, and
+    ///   what `search(near:limit:withEmbeddings:)` throws.
+    public func search(like id: String, limit: Int = 10, withEmbeddings: Bool = false)
+        throws(MoraineError) -> [Hit]
+    {
+        let reader = try reader()
+        return try face { () throws(StoreError) in
+            try reader.search(like: id, limit: limit, withEmbeddings: withEmbeddings)
+        }
+    }
+}

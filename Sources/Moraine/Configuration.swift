@@ -1,0 +1,138 @@
+// How a store is opened.
+
+import MoraineBytes
+import MoraineEngine
+import MoraineFiles
+import MoraineStorage
+
+extension Store {
+    /// What an acknowledged write survives.
+    public enum Durability: Sendable, Hashable {
+        /// A power cut. Each write waits for the disk; writes at the same time share the wait.
+        case full
+        /// A killed process at once, a power cut after the interval, 1 millisecond to 1 hour.
+        case relaxed(Duration)
+        /// A killed process; a power cut may lose everything since the last `Store.sync()`.
+        case bulk
+    }
+
+    /// How documents are compressed.
+    ///
+    /// Each block says how it was stored, so that a store can be opened with another choice at any
+    /// time.
+    public enum Compression: Sendable, Hashable {
+        /// Fast to write, faster to read; about a third of the size for JSON-like text.
+        case lz4
+        /// Smaller by another third, several times slower.
+        case deflate
+        /// As it is.
+        case none
+    }
+
+    /// How a store is opened.
+    ///
+    /// The defaults suit a service on one machine.
+    public struct Configuration: Sendable {
+        /// What an acknowledged write survives.
+        public var durability = Durability.full
+        /// Bytes of memory for documents not yet in segments and for caches, from 1 MiB.
+        ///
+        /// Results, open snapshots and vectors mapped from files come on top.
+        public var memoryByteCount = 256 << 20
+        /// Bytes of new documents that are gathered in memory before they are written to a
+        /// segment, from 64 KiB; `nil`: an eighth of the memory, 1 to 64 MiB.
+        public var memtableByteCount: Int?
+        /// Bytes of one log file at most, from 64 KiB.
+        ///
+        /// A larger commit gets what it needs.
+        public var logFileByteCount = 64 << 20
+        /// How documents are compressed from now on.
+        public var compression = Compression.lz4
+        /// Read without lock, beside a writer or without one, and change nothing on disk.
+        public var isReadOnly = false
+        /// Make the store when nothing is at the path.
+        ///
+        /// Not done when read-only.
+        public var createsIfMissing = true
+        /// Threads of one search, 1 to 1,024; `nil`: one for each processor.
+        public var searchThreadCount: Int?
+
+        /// The defaults.
+        public init() {}
+    }
+}
+
+extension Store.Configuration {
+    /// The same for the engine.
+    func options(_ fileSystem: any FileSystem) throws(StoreError) -> EngineOptions {
+        var options = EngineOptions()
+        options.fileSystem = fileSystem
+        options.isReadOnly = isReadOnly
+        options.createsStore = createsIfMissing && !isReadOnly
+        options.durability = try engineDurability
+        options.memoryByteCount = try Self.check(
+            memoryByteCount,
+            "memoryByteCount",
+            1 << 20...Int.max
+        )
+        options.memtableByteCount = try memtableByteCount.map { count throws(StoreError) in
+            try Self.check(count, "memtableByteCount", 64 << 10...Int.max)
+        }
+        options.logFileByteCount = try Self.check(
+            logFileByteCount,
+            "logFileByteCount",
+            64 << 10...1 << 40
+        )
+        options.codec =
+            switch compression {
+            case .lz4: .lz4
+            case .deflate: .deflate
+            case .none: .none
+            }
+        if let searchThreadCount {
+            options.scanThreadCount = try Self.check(
+                searchThreadCount,
+                "searchThreadCount",
+                1...1_024
+            )
+        }
+        return options
+    }
+
+    private var engineDurability: MoraineEngine.Durability {
+        get throws(StoreError) {
+            switch durability {
+            case .full: return .full
+            case .bulk: return .bulk
+            case .relaxed(let interval):
+                guard interval >= .milliseconds(1), interval <= .seconds(3_600) else {
+                    throw StoreError(
+                        .invalidArgument,
+                        "the interval of relaxed durability is out of range",
+                        expected: "1 millisecond to 1 hour",
+                        found: "\(interval)"
+                    )
+                }
+                let (seconds, attoseconds) = interval.components
+                return .relaxed(
+                    milliseconds: Int(seconds) * 1_000 + Int(attoseconds / 1_000_000_000_000_000)
+                )
+            }
+        }
+    }
+
+    private static func check(_ value: Int, _ name: String, _ range: ClosedRange<Int>)
+        throws(StoreError) -> Int
+    {
+        guard range.contains(value) else {
+            throw StoreError(
+                .invalidArgument,
+                "\(name) is out of range",
+                expected: range.upperBound == Int.max
+                    ? "at least \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)",
+                found: "\(value)"
+            )
+        }
+        return value
+    }
+}

@@ -1,0 +1,119 @@
+// The asynchronous forms of a snapshot's reads. They run on threads of the store's own.
+
+import MoraineEngine
+import MoraineStorage
+
+extension Store.Snapshot {
+    /// The document of an id; `nil` when there is none.
+    ///
+    /// - Parameters:
+    ///   - id: the document; an id that none can have is simply not there.
+    ///   - collection: the collection's name.
+    ///   - withEmbedding: false leaves the embedding out, which saves reading it.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public func get(_ id: String, in collection: String, withEmbedding: Bool = true)
+        async throws(MoraineError) -> StoredDocument?
+    {
+        try await store.run { () throws(MoraineError) in
+            try self.get(id, in: collection, withEmbedding: withEmbedding)
+        }
+    }
+
+    /// The documents of some ids in the order of the ids, `nil` where there is none.
+    ///
+    /// - Parameters:
+    ///   - ids: the documents; an id may stand there twice.
+    ///   - collection: the collection's name.
+    ///   - withEmbeddings: false leaves embeddings out.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public func get(_ ids: [String], in collection: String, withEmbeddings: Bool = true)
+        async throws(MoraineError) -> [StoredDocument?]
+    {
+        try await store.run { () throws(MoraineError) in
+            try self.get(ids, in: collection, withEmbeddings: withEmbeddings)
+        }
+    }
+
+    /// How many documents a collection has.
+    ///
+    /// - Parameter collection: the collection's name.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public func count(in collection: String) async throws(MoraineError) -> Int {
+        try await store.run { () throws(MoraineError) in try self.count(in: collection) }
+    }
+
+    /// The documents in id order, for `for try await`.
+    ///
+    /// Read a portion at a time, each when the one before was used up.
+    ///
+    /// - Parameters:
+    ///   - collection: the collection's name.
+    ///   - prefix: how ids begin.
+    ///   - from: the first id.
+    ///   - to: the id before which to end.
+    ///   - withEmbeddings: false leaves embeddings out.
+    /// - Throws: `unknownCollection`, `closed`. The sequence throws what the blocking form throws,
+    ///   and `cancelled`.
+    public func scan(
+        in collection: String,
+        prefix: String = "",
+        from: String? = nil,
+        to: String? = nil,
+        withEmbeddings: Bool = true
+    ) throws(MoraineError) -> DocumentSequence {
+        DocumentSequence(
+            store: store,
+            reader: try reader(of: collection),
+            range: ScanRange(prefix: prefix, from: from, to: to),
+            withEmbeddings: withEmbeddings
+        )
+    }
+
+    /// The documents nearest to a query, nearest first, equal scores by id.
+    ///
+    /// - Parameters:
+    ///   - query: as many finite numbers as the collection has dimensions.
+    ///   - collection: the collection's name.
+    ///   - limit: hits at most; 1 or more.
+    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public func search(
+        near query: [Float],
+        in collection: String,
+        limit: Int = 10,
+        withEmbeddings: Bool = false
+    ) async throws(MoraineError) -> [Hit] {
+        try await store.run { () throws(MoraineError) in
+            try self.search(
+                near: query,
+                in: collection,
+                limit: limit,
+                withEmbeddings: withEmbeddings
+            )
+        }
+    }
+
+    /// The documents nearest to one of the collection, without that one.
+    ///
+    /// - Parameters:
+    ///   - id: the document whose embedding is the query.
+    ///   - collection: the collection's name.
+    ///   - limit: hits at most; 1 or more.
+    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public func search(
+        like id: String,
+        in collection: String,
+        limit: Int = 10,
+        withEmbeddings: Bool = false
+    ) async throws(MoraineError) -> [Hit] {
+        try await store.run { () throws(MoraineError) in
+            try self.search(
+                like: id,
+                in: collection,
+                limit: limit,
+                withEmbeddings: withEmbeddings
+            )
+        }
+    }
+}

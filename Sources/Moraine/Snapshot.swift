@@ -1,0 +1,151 @@
+// One state of a store, read by blocking calls.
+
+import MoraineEngine
+import MoraineFormat
+import MoraineStorage
+
+extension Store {
+    /// One state of all collections: what the store held after one commit.
+    ///
+    /// Reads of a snapshot see that state and no other, however long it is kept and whatever is
+    /// written meanwhile; they wait for no writer. The files that it shows are kept until it goes.
+    public struct Snapshot: Sendable {
+        /// The store that it shows.
+        public let store: Store
+        let state: Version
+
+        init(store: Store, version: Version) {
+            self.store = store
+            state = version
+        }
+
+        /// The last commit that it contains.
+        public var version: LSN { state.lsn }
+
+        /// The names of the collections, ordered by their bytes.
+        public var collectionNames: [String] { state.collections.map(\.name) }
+
+        /// Reads of a collection; also checks that the store is open.
+        func reader(of collection: String) throws(MoraineError) -> VersionReader {
+            try store.checkOpen()
+            guard let shape = state.collection(collection) else {
+                throw Store.unknown(collection)
+            }
+            return VersionReader(version: state, shape: shape)
+        }
+    }
+}
+
+extension Store.Snapshot {
+    /// The document of an id; `nil` when there is none.
+    ///
+    /// Blocks.
+    ///
+    /// - Parameters:
+    ///   - id: the document; an id that none can have is simply not there.
+    ///   - collection: the collection's name.
+    ///   - withEmbedding: false leaves the embedding out, which saves reading it.
+    /// - Throws: `unknownCollection`, `corrupted`, `inputOutput`, `closed`.
+    public func get(_ id: String, in collection: String, withEmbedding: Bool = true)
+        throws(MoraineError) -> StoredDocument?
+    {
+        let reader = try reader(of: collection)
+        return try face { () throws(StoreError) in
+            try reader.get(id, withEmbedding: withEmbedding)
+        }
+    }
+
+    /// The documents of some ids in the order of the ids, `nil` where there is none; blocks.
+    ///
+    /// - Parameters:
+    ///   - ids: the documents; an id may stand there twice.
+    ///   - collection: the collection's name.
+    ///   - withEmbeddings: false leaves embeddings out.
+    /// - Throws: `unknownCollection`, `corrupted`, `inputOutput`, `closed`.
+    public func get(_ ids: [String], in collection: String, withEmbeddings: Bool = true)
+        throws(MoraineError) -> [StoredDocument?]
+    {
+        let reader = try reader(of: collection)
+        return try face { () throws(StoreError) in
+            try reader.get(ids, withEmbeddings: withEmbeddings)
+        }
+    }
+
+    /// How many documents a collection has; blocks.
+    ///
+    /// - Parameter collection: the collection's name.
+    /// - Throws: `unknownCollection`, `inputOutput`, `closed`.
+    public func count(in collection: String) throws(MoraineError) -> Int {
+        let reader = try reader(of: collection)
+        return try face { () throws(StoreError) in try reader.count() }
+    }
+
+    /// Visits documents in id order until the visitor returns false; blocks.
+    ///
+    /// - Parameters:
+    ///   - collection: the collection's name.
+    ///   - prefix: how ids begin.
+    ///   - from: the first id.
+    ///   - to: the id before which to end.
+    ///   - withEmbeddings: false leaves embeddings out.
+    ///   - visit: gets each document; whether to go on.
+    /// - Throws: `unknownCollection`; `corrupted` at the first damaged document, after those before
+    ///   it; `inputOutput`, `closed`; what `visit` throws.
+    @available(*, noasync, message: "use `for try await document in snapshot.scan(in:)`")
+    public func scan(
+        in collection: String,
+        prefix: String = "",
+        from: String? = nil,
+        to: String? = nil,
+        withEmbeddings: Bool = true,
+        _ visit: (StoredDocument) throws(MoraineError) -> Bool
+    ) throws(MoraineError) {
+        try reader(of: collection).scan(
+            ScanRange(prefix: prefix, from: from, to: to),
+            withEmbeddings: withEmbeddings,
+            visit
+        )
+    }
+
+    /// The documents nearest to a query, nearest first, equal scores by id; blocks.
+    ///
+    /// - Parameters:
+    ///   - query: as many finite numbers as the collection has dimensions.
+    ///   - collection: the collection's name.
+    ///   - limit: hits at most; 1 or more.
+    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
+    /// - Throws: `unknownCollection`, `wrongDimension`, `invalidVector`, `invalidArgument`,
+    ///   `corrupted`, `inputOutput`, `closed`.
+    public func search(
+        near query: [Float],
+        in collection: String,
+        limit: Int = 10,
+        withEmbeddings: Bool = false
+    ) throws(MoraineError) -> [Hit] {
+        let reader = try reader(of: collection)
+        return try face { () throws(StoreError) in
+            try reader.search(near: query, limit: limit, withEmbeddings: withEmbeddings)
+        }
+    }
+
+    /// The documents nearest to one of the collection, without that one; blocks.
+    ///
+    /// - Parameters:
+    ///   - id: the document whose embedding is the query.
+    ///   - collection: the collection's name.
+    ///   - limit: hits at most; 1 or more.
+    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
+    /// - Throws: `notFound` without such a document, `invalidVector` when it has no embedding, and
+    ///   what `search(near:in:limit:withEmbeddings:)` throws.
+    public func search(
+        like id: String,
+        in collection: String,
+        limit: Int = 10,
+        withEmbeddings: Bool = false
+    ) throws(MoraineError) -> [Hit] {
+        let reader = try reader(of: collection)
+        return try face { () throws(StoreError) in
+            try reader.search(like: id, limit: limit, withEmbeddings: withEmbeddings)
+        }
+    }
+}

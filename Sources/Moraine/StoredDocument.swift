@@ -1,0 +1,101 @@
+// What reads return: a document with its version and times, as Swift values.
+
+import MoraineBytes
+import MoraineEngine
+import MoraineFormat
+import MoraineStorage
+
+#if canImport(FoundationEssentials)
+public import FoundationEssentials
+#else
+public import Foundation
+#endif
+
+/// A log sequence number: the number of a commit, ascending from 1.
+///
+/// The commit that put a document gives the document its version.
+public typealias LSN = UInt64
+
+/// A document as a store holds it.
+public struct StoredDocument: Sendable {
+    /// The id; compare it as UTF-8 bytes, see ``Document/id``.
+    public let id: String
+    /// The text.
+    public let text: String
+    /// The metadata.
+    public let metadata: Metadata
+    /// The embedding, bit for bit as it was put; `nil` when there is none or when the read was
+    /// told to leave embeddings out.
+    public let embedding: [Float]?
+    /// The commit that put this document; what `ifVersion` of a later write expects.
+    public let version: LSN
+    /// Milliseconds since 1970.
+    package let createdMilliseconds: UInt64
+    /// Milliseconds since 1970.
+    package let updatedMilliseconds: UInt64
+
+    /// When a document of this id was first put, to the millisecond.
+    ///
+    /// A delete forgets it.
+    public var created: Date { Self.date(createdMilliseconds) }
+
+    /// When this version was put, to the millisecond.
+    public var updated: Date { Self.date(updatedMilliseconds) }
+
+    /// The same to put again: without an embedding when it was left out of the read.
+    public var document: Document {
+        Document(id: id, text: text, metadata: metadata, embedding: embedding)
+    }
+
+    private static func date(_ milliseconds: UInt64) -> Date {
+        Date(timeIntervalSince1970: Double(milliseconds) / 1_000)
+    }
+}
+
+extension StoredDocument {
+    /// Copies what the engine lends.
+    init(_ view: DocumentView) throws(StoreError) {
+        do throws(FormatError) {
+            id = try Self.text(view.id, "id")
+            text = try Self.text(view.text, "text")
+            metadata = try Metadata(encoded: view.metadata)
+        } catch {
+            throw StoreError(
+                .corrupted,
+                "a document cannot be read: \(error.field)",
+                expected: error.expected,
+                found: error.found
+            )
+        }
+        embedding = view.vector.map(Self.floats)
+        version = view.version
+        createdMilliseconds = view.created
+        updatedMilliseconds = view.updated
+    }
+
+    private static func text(_ bytes: UnsafeRawBufferPointer, _ field: StaticString)
+        throws(FormatError) -> String
+    {
+        guard let text = makeText(bytes) else {
+            throw FormatError(
+                .encoding,
+                at: 0,
+                field: "\(field)",
+                expected: "UTF-8",
+                found: "other bytes"
+            )
+        }
+        return text
+    }
+
+    /// Little-endian floats at any alignment.
+    private static func floats(_ bytes: UnsafeRawBufferPointer) -> [Float] {
+        let count = bytes.count / 4
+        return [Float](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+            UnsafeMutableRawBufferPointer(buffer).copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: bytes[..<(count * 4)])
+            )
+            initializedCount = count
+        }
+    }
+}

@@ -1,0 +1,82 @@
+// The check of all bytes of a store.
+
+import MoraineEngine
+import MoraineFiles
+import MoraineStorage
+
+extension Store {
+    /// What a check of a store's files found.
+    public struct Verification: Sendable {
+        /// A place where the bytes are not what they must be.
+        public struct Finding: Sendable {
+            /// The file, relative to the store's folder.
+            public let file: String
+            /// The byte in that file, counted from 0.
+            public let byteOffset: UInt64
+            /// What is wrong, in a word: `checksum`, `missing`, `length`, `order` and others.
+            public let kind: String
+            /// What should have been there.
+            public let expected: String
+            /// What was there.
+            public let found: String
+        }
+
+        /// True when nothing was found.
+        public let isOK: Bool
+        /// What is wrong, file by file.
+        public let findings: [Finding]
+        /// What is worth knowing and no damage, such as an unacknowledged end of the log.
+        public let notes: [String]
+        /// What could not be checked, and why.
+        public let unchecked: [String]
+        /// Files that were read.
+        public let fileCount: Int
+        /// Bytes that were read.
+        public let byteCount: UInt64
+
+        init(_ report: VerifyReport) {
+            isOK = report.isOK
+            findings = report.findings.map { finding in
+                Finding(
+                    file: finding.file,
+                    byteOffset: finding.offset,
+                    kind: finding.kind.rawValue,
+                    expected: finding.expected,
+                    found: finding.found
+                )
+            }
+            notes = report.notes
+            unchecked = report.unchecked
+            fileCount = report.fileCount
+            byteCount = report.byteCount
+        }
+    }
+
+    /// Reads every byte of a store and checks it; changes nothing and takes no lock.
+    ///
+    /// Blocks.
+    ///
+    /// - Parameters:
+    ///   - path: the store's folder. The store may be open.
+    ///   - progress: called now and then with the bytes read and the bytes to read.
+    /// - Returns: what is wrong; damage is a finding, not an error.
+    /// - Throws: `notAStore`, `newerFormat`, `permissionDenied`, `inputOutput`.
+    public static func verify(at path: String, progress: ((UInt64, UInt64) -> Void)? = nil)
+        throws(MoraineError) -> Verification
+    {
+        try face { () throws(StoreError) in
+            Verification(try Engine.verify(path, options: EngineOptions(), progress: progress))
+        }
+    }
+
+    /// Reads every byte of a store and checks it; runs on a thread of its own.
+    ///
+    /// - Parameter path: the store's folder. The store may be open.
+    /// - Returns: what is wrong; damage is a finding, not an error.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public static func verify(at path: String) async throws(MoraineError) -> Verification {
+        try await run(on: WorkQueue(threadCount: 1)) { () throws(MoraineError) in
+            try verify(at: path)
+        }
+    }
+}

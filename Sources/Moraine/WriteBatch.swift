@@ -1,0 +1,182 @@
+// Writes that happen together or not at all.
+
+import MoraineEngine
+import MoraineFormat
+import MoraineStorage
+
+/// Writes over any collections of one store that happen together or not at all.
+///
+/// Operations are applied in order: a later one on the same id wins, and a collection made earlier
+/// in the batch can be written to. Nothing is checked before `Store.write(_:)`. At most 256 MiB.
+///
+/// ```swift
+/// var batch = WriteBatch()
+/// batch.createCollection("tags")
+/// batch.put(Document(id: "swift"), in: "tags")
+/// batch.delete("draft", in: "notes")
+/// try store.write(batch)
+/// ```
+public struct WriteBatch: Sendable {
+    enum Operation: Sendable {
+        case createCollection(name: String, dimensions: Int, metric: Metric)
+        case put(Document, collection: String, ifVersion: LSN?)
+        case delete(id: String, collection: String, ifVersion: LSN?)
+    }
+
+    private(set) var operations: [Operation] = []
+
+    /// Nothing to do.
+    public init() {}
+
+    /// Operations so far.
+    public var count: Int { operations.count }
+
+    /// True without operations.
+    public var isEmpty: Bool { operations.isEmpty }
+
+    /// Makes a collection; one of the same name and shape is fine.
+    ///
+    /// - Parameters:
+    ///   - name: 1 to 255 bytes of UTF-8 without control characters.
+    ///   - dimensions: numbers in an embedding, to 16,384; 0: documents have none.
+    ///   - metric: how embeddings are compared.
+    public mutating func createCollection(
+        _ name: String,
+        dimensions: Int = 0,
+        metric: Metric = .cosine
+    ) {
+        operations.append(.createCollection(name: name, dimensions: dimensions, metric: metric))
+    }
+
+    /// Puts a document, over the one that has its id.
+    ///
+    /// - Parameters:
+    ///   - document: what to put.
+    ///   - collection: the collection's name.
+    ///   - version: the version that the stored document must have; 0: there must be none; `nil`:
+    ///     any. What the batch did before counts: behind its own delete 0 holds, behind its own put
+    ///     nothing does.
+    public mutating func put(
+        _ document: Document,
+        in collection: String,
+        ifVersion version: LSN? = nil
+    ) {
+        operations.append(.put(document, collection: collection, ifVersion: version))
+    }
+
+    /// Deletes a document; one that is not there is fine.
+    ///
+    /// - Parameters:
+    ///   - id: the document.
+    ///   - collection: the collection's name.
+    ///   - version: as with `put(_:in:ifVersion:)`.
+    public mutating func delete(
+        _ id: String,
+        in collection: String,
+        ifVersion version: LSN? = nil
+    ) {
+        operations.append(.delete(id: id, collection: collection, ifVersion: version))
+    }
+
+    /// Hands the operations to the engine, which checks each.
+    func build(_ builder: inout BatchBuilder) throws(StoreError) {
+        for operation in operations {
+            switch operation {
+            case .createCollection(let name, let dimensions, let metric):
+                try builder.createCollection(name, dimensions: dimensions, metric: metric.stored)
+            case .put(let document, let collection, let version):
+                let shape = try builder.collection(collection)
+                try builder.put(document, in: shape, ifVersion: version)
+            case .delete(let id, let collection, let version):
+                let shape = try builder.collection(collection)
+                try builder.delete(id, in: shape, ifVersion: version)
+            }
+        }
+    }
+}
+
+extension BatchBuilder {
+    /// Puts a document; an error names it.
+    mutating func put(_ document: Document, in shape: CollectionShape, ifVersion version: LSN?)
+        throws(StoreError)
+    {
+        do throws(StoreError) {
+            let metadata = try document.metadata.encoded()
+            try withUTF8(of: document.id) { id throws(StoreError) in
+                try withUTF8(of: document.text) { text throws(StoreError) in
+                    try metadata.withUnsafeBufferPointer { metadata throws(StoreError) in
+                        try put(
+                            shape,
+                            id: id,
+                            text: text,
+                            metadata: UnsafeRawBufferPointer(metadata),
+                            embedding: document.embedding,
+                            version
+                        )
+                    }
+                }
+            }
+        } catch {
+            throw error.about(document.id)
+        }
+    }
+
+    private mutating func put(
+        _ shape: CollectionShape,
+        id: UnsafeRawBufferPointer,
+        text: UnsafeRawBufferPointer,
+        metadata: UnsafeRawBufferPointer,
+        embedding: [Float]?,
+        _ version: LSN?
+    ) throws(StoreError) {
+        guard let embedding else {
+            return try put(
+                shape,
+                id: id,
+                text: text,
+                metadata: metadata,
+                vector: nil,
+                expectedVersion: version
+            )
+        }
+        try embedding.withUnsafeBufferPointer { vector throws(StoreError) in
+            try put(
+                shape,
+                id: id,
+                text: text,
+                metadata: metadata,
+                vector: vector,
+                expectedVersion: version
+            )
+        }
+    }
+
+    /// Deletes a document; an error names it.
+    mutating func delete(_ id: String, in shape: CollectionShape, ifVersion version: LSN?)
+        throws(StoreError)
+    {
+        do throws(StoreError) {
+            try withUTF8(of: id) { id throws(StoreError) in
+                try delete(shape, id: id, expectedVersion: version)
+            }
+        } catch {
+            throw error.about(id)
+        }
+    }
+}
+
+extension StoreError {
+    /// The same error with the document's id in front; a long id is cut.
+    fileprivate func about(_ id: String) -> StoreError {
+        let name = id.utf8.count <= 80 ? id : "\(String(id.unicodeScalars.prefix(40)))..."
+        return StoreError(
+            code,
+            "document \"\(name)\": \(message)",
+            path: path,
+            offset: offset,
+            expected: expected,
+            found: found,
+            errorNumber: errorNumber
+        )
+    }
+}
