@@ -160,6 +160,30 @@ import moraine_cli
         #expect(place.run("count", "@", "c").output == "520\n")
     }
 
+    @Test(arguments: [0, 1, 2])
+    func aSignalStopsItAndKeepsWhatCame(pieceCount: Int) {
+        let docs = Array(documents(2_000).utf8)
+        let rows = vectors(2_000).flatMap { $0 }.flatMap { value in
+            withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) }
+        }
+        // 512 vectors are a batch; the signal comes in the middle of one.
+        let pieces = (0..<pieceCount).map { Array(rows[($0 * 5_000)..<($0 * 5_000 + 5_000)]) }
+        let error = MemorySink(nil)
+        let code = Tool().run(
+            arguments: [
+                "import", place.store, "c", "--docs", "d", "--vectors", "v", "--dimensions", "2",
+            ], environment: [:], input: MemorySource([]), output: MemorySink(nil), error: error,
+            cancellation: NoSignals(),
+            openInput: { name in
+                let source = name == "d" ? MemorySource([docs]) : CancelledSource(pieces)
+                return .success(OpenedInput(source: source, byteCount: nil))
+            })
+        #expect(code == 32)
+        let count = pieceCount * 5_000 / 8 / 512 * 512
+        #expect(error.text.contains("\(count) documents are committed"), "\(error.text)")
+        #expect(place.run("count", "@", "c").output == "\(count)\n")
+    }
+
     @Test func theShapeOfAnExistingCollectionNeedNotBeSaid() {
         _ = place.run("create", "@", "c", "--dimensions", "2", "--metric", "l2")
         let docs = place.file("d.jsonl", documents(2))
@@ -207,5 +231,13 @@ import moraine_cli
         #expect(outcome.code == 0, "\(outcome.error)")
         #expect(place.names(".doc").count > 1)
         #expect(place.run("scan", "@", "c", "--json").lines.count == 3_000)
+    }
+}
+
+/// Some bytes, then a signal.
+private final class CancelledSource: MemorySource {
+    override func read(into buffer: UnsafeMutableRawBufferPointer) -> ReadResult {
+        let result = super.read(into: buffer)
+        return result == .end ? .cancelled : result
     }
 }

@@ -232,7 +232,14 @@ final class ImportReader: @unchecked Sendable {
             }
             return
         }
-        let found = try vectors.next(wanted, into: &batch.floats)
+        let found: Int
+        do throws(Failure) {
+            found = try vectors.next(wanted, into: &batch.floats)
+        } catch {
+            // How many of them came is not known, so none of the batch counts.
+            batch.cut(to: 0)
+            throw error
+        }
         guard found == wanted else {
             batch.cut(to: found)
             throw badLine(

@@ -103,10 +103,10 @@ package final class LineReader {
         }
         let wanted = pending.count + Self.pieceByteCount
         let left = memory[pending]
-        // Twice what is needed, so that a long line is moved a few times only.
         if wanted > memory.count || memory.count > 8 * wanted {
+            // Twice what is needed, so that a long line is moved a few times only.
             let fresh = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: 2 * wanted,
+                byteCount: max(wanted, min(2 * wanted, limit + Self.pieceByteCount)),
                 alignment: 16
             )
             fresh.copyMemory(from: UnsafeRawBufferPointer(rebasing: left))
