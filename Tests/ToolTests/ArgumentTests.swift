@@ -14,7 +14,7 @@ import moraine_cli
     }
 
     @Test(arguments: [
-        ("serch", "search"), ("collection", "collections"),
+        ("serch", "search"), ("veryfy", "verify"), ("collection", "collections"),
         ("inspct", "inspect"),
     ])
     func aMistypedCommandGetsASuggestion(typed: String, meant: String) {
@@ -112,7 +112,7 @@ import moraine_cli
 
     @Test(arguments: [
         "create", "apply", "import", "get", "scan", "search", "count", "delete", "collections",
-        "inspect", "inspect root", "inspect manifest", "inspect wal",
+        "stats", "verify", "inspect", "inspect root", "inspect manifest", "inspect wal",
         "inspect segment", "inspect vectors",
     ])
     func everyCommandExplainsItself(name: String) {

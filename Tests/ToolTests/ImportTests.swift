@@ -42,6 +42,7 @@ import moraine_cli
             #expect(document["text"] as? String == "text \(id)")
             #expect(document["embedding"] as? [Double] == [1, Double(id) ?? -1])
         }
+        #expect(place.run("verify", "@").code == 0)
     }
 
     @Test func anIdThatExistsIsReplaced() {
@@ -172,12 +173,17 @@ import moraine_cli
         let code = Tool().run(
             arguments: [
                 "import", place.store, "c", "--docs", "d", "--vectors", "v", "--dimensions", "2",
-            ], environment: [:], input: MemorySource([]), output: MemorySink(nil), error: error,
+            ],
+            environment: [:],
+            input: MemorySource([]),
+            output: MemorySink(nil),
+            error: error,
             cancellation: NoSignals(),
             openInput: { name in
                 let source = name == "d" ? MemorySource([docs]) : CancelledSource(pieces)
                 return .success(OpenedInput(source: source, byteCount: nil))
-            })
+            }
+        )
         #expect(code == 32)
         let count = pieceCount * 5_000 / 8 / 512 * 512
         #expect(error.text.contains("\(count) documents are committed"), "\(error.text)")

@@ -33,8 +33,8 @@ import moraine_cli
 
     private static let reading: [[String]] = [
         ["scan", "@", "c", "--json", "--vectors"], ["get", "@", "c", "5"], ["count", "@", "c"],
-        ["search", "@", "c", "--like", "9"], ["collections", "@"],
-        ["inspect", "root", "@"], ["inspect", "manifest", "@"],
+        ["search", "@", "c", "--like", "9"], ["collections", "@"], ["stats", "@"],
+        ["verify", "@"], ["inspect", "root", "@"], ["inspect", "manifest", "@"],
         ["inspect", "wal", "@"], ["inspect", "segment", "@"], ["inspect", "vectors", "@"],
     ]
 
@@ -64,6 +64,42 @@ import moraine_cli
                 #expect(outcome.output != "")
                 #expect(place.contents == before, "\(arguments)")
             }
+        }
+    }
+
+    @Test func verifyPrintsItsContract() {
+        fill()
+        let outcome = place.run("verify", "@", "--json")
+        #expect(outcome.code == 0)
+        #expect(outcome.lines.count == 1)
+        #expect(outcome.output.hasPrefix(#"{"ok":true,"files":"#))
+        #expect(Set(outcome.json.keys) == ["ok", "files", "bytes", "findings", "unchecked"])
+        #expect((outcome.json["findings"] as? [Any])?.isEmpty == true)
+        #expect((outcome.json["files"] as? Int ?? 0) >= 5)
+        #expect(place.run("verify", "@").output.contains("ok"))
+    }
+
+    @Test func oneBadByteIsFoundAndNeverCalledOk() throws {
+        fill()
+        for suffix in [".doc", ".vec", ".key", ".mman", ".mwal", "ROOT"] {
+            let name = try #require(place.names(suffix).last { !$0.contains("free") })
+            let offset = ["ROOT", ".doc"].contains(suffix) ? 100 : 4_130
+            place.damage(name, at: offset)
+            let outcome = place.run("verify", "@", "--json")
+            #expect(outcome.code == 4, "\(name)")
+            #expect(outcome.json["ok"] as? Bool == false)
+            let findings = outcome.json["findings"] as? [[String: Any]] ?? []
+            #expect(findings.contains { $0["file"] as? String == name }, "\(findings)")
+            #expect(
+                findings.allSatisfy {
+                    Set($0.keys) == ["file", "offset", "kind", "expected", "found"]
+                }
+            )
+            let text = place.run("verify", "@")
+            #expect(text.code == 4)
+            #expect(!text.output.contains("ok:"))
+            place.damage(name, at: offset)
+            #expect(place.run("verify", "@").code == 0)
         }
     }
 

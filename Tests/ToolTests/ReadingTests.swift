@@ -133,7 +133,7 @@ import moraine_cli
     @Test func aMissingStoreIsNoStoreAndIsNotMade() {
         for command in [
             ["scan", "@", "c"], ["get", "@", "c", "a"], ["count", "@", "c"], ["collections", "@"],
-            ["search", "@", "c", "--like", "a"],
+            ["stats", "@"], ["verify", "@"], ["search", "@", "c", "--like", "a"],
             ["delete", "@", "c", "a"], ["inspect", "root", "@"], ["inspect", "wal", "@"],
         ] {
             let outcome = run(command)
@@ -236,6 +236,15 @@ import moraine_cli
             place.run("collections", "@", "--json").output
                 == #"{"collection":"c","dimensions":3,"metric":"dot","documents":0}"# + "\n"
         )
+    }
+
+    @Test func statsAreOneObject() {
+        fill()
+        let outcome = place.run("stats", "@", "--json")
+        #expect(outcome.code == 0)
+        #expect(outcome.lines.count == 1)
+        #expect(outcome.json["lsn"] as? Int == 4)
+        #expect(place.run("stats", "@").output.contains("lsn"))
     }
 
     @Test func aClosedPipeIsNoErrorForReaders() {

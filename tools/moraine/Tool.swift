@@ -10,7 +10,7 @@ package struct Tool {
 
     private static let commands: [Command] = [
         .create, .apply, .importDocuments, .get, .scan, .search, .count, .delete, .collections,
-        .inspectRoot, .inspectManifest, .inspectLog, .inspectSegment,
+        .stats, .verify, .inspectRoot, .inspectManifest, .inspectLog, .inspectSegment,
         .inspectVectors,
     ]
 
