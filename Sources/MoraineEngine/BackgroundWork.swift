@@ -32,8 +32,9 @@ final class BackgroundWork: Sendable {
         thread.withLock { $0 = worker }
     }
 
-    /// Asks for a run, without waiting. Without a thread this does nothing: who needs the work
-    /// done asks by `runAndWait`.
+    /// Asks for a run, without waiting.
+    ///
+    /// Without a thread this does nothing: who needs the work done asks by `runAndWait`.
     func request() {
         guard hasThread else { return }
         state.withLock { $0.isWanted = true }

@@ -6,7 +6,9 @@ package import MoraineStorage
 import MoraineVectors
 import Synchronization
 
-/// Builds a commit. An operation that is refused throws; then nothing of the commit happens.
+/// Builds a commit.
+///
+/// An operation that is refused throws; then nothing of the commit happens.
 package struct BatchBuilder {
     /// The collections at the time of building.
     private var table: CollectionTable
@@ -33,7 +35,9 @@ package struct BatchBuilder {
     /// Encoded bytes so far.
     package var byteCount: Int { writer.byteCount }
 
-    /// Makes a collection. One of the same name and shape is fine.
+    /// Makes a collection.
+    ///
+    /// One of the same name and shape is fine.
     ///
     /// - Parameter dimensions: 0 when documents have no vectors.
     /// - Throws: `invalidName`, `invalidArgument`, `collectionMismatch`.

@@ -28,7 +28,9 @@ struct CheckpointBuilder {
     let persistedDead: [UInt64: Int]
     let ids: IDCounters
 
-    /// Writes and syncs everything. On an error nothing is left behind that anything refers to.
+    /// Writes and syncs everything.
+    ///
+    /// On an error nothing is left behind that anything refers to.
     func build() throws(StoreError) -> BuiltCheckpoint {
         var written: [String] = []
         do throws(StoreError) {
@@ -199,8 +201,9 @@ struct CheckpointBuilder {
         return try writer.finish(minLSN: lsns.min, maxLSN: lsns.max)
     }
 
-    /// One file for each segment whose dead rows are not those of its newest file. Rows only die,
-    /// so the count tells.
+    /// One file for each segment whose dead rows are not those of its newest file.
+    ///
+    /// Rows only die, so the count tells.
     private func writeDeletions(_ written: inout [String]) throws(StoreError) -> [DeletionsEntry] {
         var entries: [DeletionsEntry] = []
         for (segmentID, dead) in sealed.dead.sorted(by: { $0.key < $1.key })
@@ -230,7 +233,9 @@ struct CheckpointBuilder {
 }
 
 extension Writer {
-    /// Ends the active memtable at the last commit. Only when none is sealed.
+    /// Ends the active memtable at the last commit.
+    ///
+    /// Only when none is sealed.
     func seal() {
         precondition(sealed == nil)
         sealed = SealedMemTable(

@@ -2,7 +2,9 @@
 
 package import MoraineFormat
 
-/// Collections by id and by name. Names are compared as UTF-8 bytes.
+/// Collections by id and by name.
+///
+/// Names are compared as UTF-8 bytes.
 package final class CollectionTable: Sendable {
     private let byID: [UInt32: CollectionShape]
     private let byName: [[UInt8]: CollectionShape]

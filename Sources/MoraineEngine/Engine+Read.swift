@@ -10,7 +10,9 @@ package import MoraineStorage
 import Synchronization
 
 extension Engine {
-    /// The newest committed state. Takes a small lock for a moment; never waits for a writer.
+    /// The newest committed state.
+    ///
+    /// Takes a small lock for a moment; never waits for a writer.
     ///
     /// - Throws: `closed`.
     package func version() throws(StoreError) -> Version {
@@ -18,8 +20,9 @@ extension Engine {
         return version
     }
 
-    /// Lets a reading engine see what its store's writer has made durable since. Versions taken
-    /// before stay as they are. On a writing engine there is nothing to do.
+    /// Lets a reading engine see what its store's writer has made durable since.
+    ///
+    /// Versions taken before stay as they are. On a writing engine there is nothing to do.
     ///
     /// - Throws: `corrupted`, `inputOutput`, `closed`.
     package func refresh() throws(StoreError) {
@@ -46,7 +49,9 @@ extension Engine {
     }
 
     /// Closes the store: everything committed is durable afterwards, and the store is marked as
-    /// closed cleanly. Closing twice is harmless; every other call throws `closed` from then on.
+    /// closed cleanly.
+    ///
+    /// Closing twice is harmless; every other call throws `closed` from then on.
     ///
     /// Versions that are still held stay readable.
     ///

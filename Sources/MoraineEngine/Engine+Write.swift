@@ -11,13 +11,17 @@ import Synchronization
 extension Engine {
     static var closedError: StoreError { StoreError(.closed, "the store is closed") }
 
-    /// The writer, under the commit lock. Only for engines that write.
+    /// The writer, under the commit lock.
+    ///
+    /// Only for engines that write.
     func withWriter<R, E: Error>(_ body: (Writer) throws(E) -> R) throws(E) -> R {
         guard let writer else { preconditionFailure("only called where a writer is") }
         return try commitLock.withLock { (_) throws(E) -> sending R in try body(writer) }
     }
 
-    /// Shows readers what has been committed. Called under the commit lock.
+    /// Shows readers what has been committed.
+    ///
+    /// Called under the commit lock.
     func publish(_ writer: Writer) {
         var memtables = [writer.active]
         if let sealed = writer.sealed { memtables.append(sealed.table) }
@@ -125,8 +129,10 @@ extension Engine {
         }
     }
 
-    /// Runs `body` under the commit lock once the memtable has room, and, for logged commits,
-    /// once no earlier commit is in memory only. Writers wait here while a checkpoint is written.
+    /// Runs `body` under the commit lock once the memtable has room, and, for logged commits, once
+    /// no earlier commit is in memory only.
+    ///
+    /// Writers wait here while a checkpoint is written.
     private func makeRoom(isLogged: Bool, _ body: (Writer) -> Void) throws(StoreError) {
         while true {
             let isDone = withWriter { writer -> Bool in

@@ -13,7 +13,9 @@ package import MoraineStorage
 import MoraineVectors
 import Synchronization
 
-/// An open store. All methods may be called from any thread; they block unless they say otherwise.
+/// An open store.
+///
+/// All methods may be called from any thread; they block unless they say otherwise.
 package final class Engine: Sendable {
     package let folder: String
     package let options: EngineOptions

@@ -13,7 +13,9 @@ package enum Durability: Sendable, Equatable {
     case bulk
 }
 
-/// How to open a store. The defaults suit a service on one machine.
+/// How to open a store.
+///
+/// The defaults suit a service on one machine.
 package struct EngineOptions: Sendable {
     package var fileSystem: any FileSystem = PosixFileSystem()
     package var clock: any Clock = SystemClock()

@@ -6,7 +6,9 @@ import MoraineSegments
 package import MoraineStorage
 import Synchronization
 
-/// Sizes and counters of an open store. Counters start at its opening.
+/// Sizes and counters of an open store.
+///
+/// Counters start at its opening.
 package struct EngineStatistics: Sendable {
     /// The newest commit.
     package var lsn: UInt64 = 0
@@ -38,7 +40,9 @@ package struct EngineStatistics: Sendable {
 }
 
 extension Engine {
-    /// Sizes and counters. Waits for a commit that is under way.
+    /// Sizes and counters.
+    ///
+    /// Waits for a commit that is under way.
     package func statistics() -> EngineStatistics {
         var result = EngineStatistics()
         if let version = current.withLock({ $0 }) {

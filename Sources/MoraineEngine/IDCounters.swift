@@ -3,7 +3,9 @@
 import MoraineFormat
 import Synchronization
 
-/// The next file id and the next collection id. Any thread.
+/// The next file id and the next collection id.
+///
+/// Any thread.
 final class IDCounters: Sendable {
     private let file: Atomic<UInt64>
     private let collection: Atomic<UInt32>

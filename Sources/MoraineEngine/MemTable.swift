@@ -87,7 +87,9 @@ package final class MemTable: @unchecked Sendable {
     /// Rows added so far, dead ones and tombstones included.
     package var rowCount: Int { rows.load(ordering: .acquiring) }
 
-    /// Bytes taken. Only for the holder of the commit lock.
+    /// Bytes taken.
+    ///
+    /// Only for the holder of the commit lock.
     package var byteCount: Int {
         arena.byteCount + rowCount * MemoryLayout<MemRow>.stride + index.byteCount
     }
@@ -114,7 +116,9 @@ package final class MemTable: @unchecked Sendable {
         return row == Self.none ? nil : Int(row)
     }
 
-    /// Adds a row and makes it the newest of its key. The pointers come from `adopt`.
+    /// Adds a row and makes it the newest of its key.
+    ///
+    /// The pointers come from `adopt`.
     package func add(
         collectionID: UInt32,
         isTombstone: Bool,
@@ -162,7 +166,9 @@ package final class MemTable: @unchecked Sendable {
         }
     }
 
-    /// Ends a row's life at `lsn`. Versions before it still see the row.
+    /// Ends a row's life at `lsn`.
+    ///
+    /// Versions before it still see the row.
     package func kill(_ row: Int, at lsn: UInt64) {
         self.row(row).pointee.death.store(lsn, ordering: .releasing)
     }

@@ -30,7 +30,9 @@ struct OpenedState {
     var notes: [StoreError] = []
 }
 
-/// Reads stores. Segments that were opened before are used again.
+/// Reads stores.
+///
+/// Segments that were opened before are used again.
 struct StoreOpener {
     let options: EngineOptions
     let folder: String

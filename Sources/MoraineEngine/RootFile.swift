@@ -38,7 +38,9 @@ package struct RootCopies: Sendable {
 }
 
 package enum RootFile {
-    /// Reads both copies. A file of another length has what is missing reported per copy.
+    /// Reads both copies.
+    ///
+    /// A file of another length has what is missing reported per copy.
     package static func read(_ fileSystem: any FileSystem, folder: String) throws(StoreError)
         -> RootCopies
     {

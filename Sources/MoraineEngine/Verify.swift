@@ -26,7 +26,9 @@ package struct VerifyReport: Sendable {
 }
 
 extension Engine {
-    /// Checks the store in `folder`. Takes no lock and changes nothing.
+    /// Checks the store in `folder`.
+    ///
+    /// Takes no lock and changes nothing.
     ///
     /// - Parameter progress: called with bytes done and bytes in all.
     /// - Throws: `notAStore`, `permissionDenied`, `inputOutput`: what keeps it from starting.

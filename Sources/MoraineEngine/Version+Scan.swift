@@ -5,7 +5,9 @@ package import MoraineFormat
 import MoraineSegments
 package import MoraineStorage
 
-/// Which ids a scan visits. All conditions hold together.
+/// Which ids a scan visits.
+///
+/// All conditions hold together.
 package struct ScanRange: Sendable {
     /// The id starts with these bytes.
     package var prefix: [UInt8]
@@ -202,7 +204,9 @@ private final class SegmentScan {
         return false
     }
 
-    /// Reads the record of the current row. A scan goes past the cache, which it would flush.
+    /// Reads the record of the current row.
+    ///
+    /// A scan goes past the cache, which it would flush.
     private func read() throws(StoreError) {
         let documents = view.segment.files.documents
         if let block, row - block.firstRow < UInt32(block.recordCount) {
@@ -233,7 +237,9 @@ private final class SegmentScan {
     }
 }
 
-/// Takes the source with the smallest id again and again. A key is live in one source only.
+/// Takes the source with the smallest id again and again.
+///
+/// A key is live in one source only.
 private struct ScanMerge {
     private(set) var sources: [ScanSource]
     /// A heap of source numbers by their current ids.

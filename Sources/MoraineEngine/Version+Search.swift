@@ -9,7 +9,9 @@ import MoraineVectors
 /// A document near a query.
 package struct SearchHit: Sendable, Equatable {
     package let id: [UInt8]
-    /// Cosine and dot: the similarity, higher is nearer. L2: the squared distance, lower is nearer.
+    /// Cosine and dot: the similarity, higher is nearer.
+    ///
+    /// L2: the squared distance, lower is nearer.
     package let score: Float
 }
 
@@ -61,7 +63,9 @@ extension Version {
         return hits
     }
 
-    /// The best rows of all sources. Sources are the memtables, then the segments.
+    /// The best rows of all sources.
+    ///
+    /// Sources are the memtables, then the segments.
     private func candidates(_ collection: CollectionShape, _ query: QueryVector, limit: Int)
         throws(StoreError) -> [Candidate]
     {

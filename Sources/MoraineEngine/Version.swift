@@ -7,7 +7,9 @@ import MoraineSegments
 package import MoraineStorage
 import MoraineVectors
 
-/// A document as a reader sees it. The pointers are borrowed: valid inside the closure only.
+/// A document as a reader sees it.
+///
+/// The pointers are borrowed: valid inside the closure only.
 package struct DocumentView {
     package let collectionID: UInt32
     package let id: UnsafeRawBufferPointer

@@ -334,8 +334,9 @@ extension Writer {
         }
     }
 
-    /// Recycles or removes files that a durable edit has dropped. Failing is harmless: the next
-    /// writer removes what is left.
+    /// Recycles or removes files that a durable edit has dropped.
+    ///
+    /// Failing is harmless: the next writer removes what is left.
     func recycle(_ dropped: [LogEntry]) {
         for entry in dropped {
             logEnds[entry.sequence] = nil

@@ -24,7 +24,9 @@ struct SealedMemTable {
     let collections: CollectionTable
 }
 
-/// The writer's state. `@unchecked Sendable`: only touched by the holder of the commit lock.
+/// The writer's state.
+///
+/// `@unchecked Sendable`: only touched by the holder of the commit lock.
 final class Writer: @unchecked Sendable {
     let fileSystem: any FileSystem
     let folder: String
@@ -106,6 +108,7 @@ final class Writer: @unchecked Sendable {
     // MARK: A group of commits
 
     /// Commits a group: all its records in one write, and one sync when durability is full.
+    ///
     /// Every request is answered before this returns.
     func commit(_ group: [CommitRequest]) {
         var accepted: [(CommitRequest, UInt64)] = []

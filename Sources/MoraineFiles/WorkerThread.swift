@@ -42,6 +42,7 @@ package final class WorkerThread: @unchecked Sendable {  // all stored propertie
     package static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
     /// Waits until the thread has ended, or lets it go when called by the thread itself.
+    ///
     /// To be called exactly once.
     package func join() {
         if pthread_equal(handle, pthread_self()) != 0 {
@@ -90,7 +91,9 @@ package final class Monitor: @unchecked Sendable {  // the memory is only used b
         mutex.deallocate()
     }
 
-    /// Runs `body` while holding the lock. Not recursive.
+    /// Runs `body` while holding the lock.
+    ///
+    /// Not recursive.
     @inline(__always)
     package func withLock<R>(_ body: () -> R) -> R {
         pthread_mutex_lock(mutex)
@@ -99,6 +102,7 @@ package final class Monitor: @unchecked Sendable {  // the memory is only used b
     }
 
     /// Lets go of the lock, waits for a signal (or wakes without one), takes the lock again.
+    ///
     /// Only inside `withLock`, in a loop that checks what is waited for.
     package func wait() { pthread_cond_wait(condition, mutex) }
 

@@ -45,7 +45,9 @@ package struct DeletionSummary: Sendable, Equatable {
 
 /// The head of a container of dead rows.
 package struct DeadRowContainer: Sendable, Equatable {
-    /// How the rows are written. On disk: never renumber.
+    /// How the rows are written.
+    ///
+    /// On disk: never renumber.
     package enum Kind: UInt16, Sendable {
         case array = 1
         case bitmap = 2

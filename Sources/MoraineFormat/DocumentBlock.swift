@@ -4,7 +4,9 @@ package import MoraineBytes
 
 /// The header of a block of records.
 package struct DocumentBlockHeader: Sendable, Equatable {
-    /// What the records are. On disk: never renumber.
+    /// What the records are.
+    ///
+    /// On disk: never renumber.
     package enum Kind: UInt8, Sendable {
         case documents = 1
         case tombstones = 2

@@ -2,7 +2,9 @@
 
 package import MoraineBytes
 
-/// The shape of a binary fuse filter. All zero but the seed: every key may be present.
+/// The shape of a binary fuse filter.
+///
+/// All zero but the seed: every key may be present.
 package struct KeyFilterHeader: Sendable, Equatable {
     package static let byteCount = 24
     package static let maximumSegmentLength: UInt32 = 262_144

@@ -90,7 +90,9 @@ package struct LogHeader: Sendable, Equatable {
         return writer.finish()
     }
 
-    /// Reads and checks the head of a file. Bytes 128 to 4,095 are not looked at.
+    /// Reads and checks the head of a file.
+    ///
+    /// Bytes 128 to 4,095 are not looked at.
     package static func decode(
         _ bytes: UnsafeRawBufferPointer,
         kind: FileKind,

@@ -59,7 +59,9 @@ package struct LogRecord: Sendable, Equatable {
     package var frameByteCount: Int { Self.frameByteCount(payload: payloadByteCount) }
 
     /// Writes the frame around a payload that already stands at `target[40...]`, padding and
-    /// checksum included. `target` is exactly the record; `offset` its place in the file.
+    /// checksum included.
+    ///
+    /// `target` is exactly the record; `offset` its place in the file.
     package func seal(
         _ target: UnsafeMutableRawBufferPointer,
         at offset: UInt64,
@@ -92,6 +94,7 @@ package struct LogRecord: Sendable, Equatable {
     }
 
     /// The length that a record's header claims, if its fixed fields could be a record's.
+    ///
     /// Says nothing about the checksum. `header` has at least 40 bytes.
     package static func claimedFrameByteCount(_ header: UnsafeRawBufferPointer) -> Int? {
         guard header.count >= headerByteCount,

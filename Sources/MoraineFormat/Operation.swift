@@ -41,7 +41,9 @@ package struct CommitReader {
 
     package var isAtEnd: Bool { reader.isAtEnd }
 
-    /// The next operation. Checks structure and lengths, not the canonical form of metadata.
+    /// The next operation.
+    ///
+    /// Checks structure and lengths, not the canonical form of metadata.
     package mutating func next() throws(FormatError) -> Operation {
         let start = UInt64(reader.position)
         let tag = try reader.readUInt8("operation")
@@ -118,7 +120,9 @@ package struct CommitWriter: Sendable {
     /// Encoded bytes so far.
     package var byteCount: Int { writer.count }
 
-    /// Adds a put. `text` is UTF-8, `metadata` a canonical metadata object.
+    /// Adds a put.
+    ///
+    /// `text` is UTF-8, `metadata` a canonical metadata object.
     package mutating func put(
         collectionID: UInt32,
         id: UnsafeRawBufferPointer,

@@ -106,7 +106,9 @@ package struct Root: Sendable, Equatable {
         storeID.seed.mixed(offset).checksum(bytes)
     }
 
-    /// Reads and checks the 4,096 bytes of one copy. Offsets in errors count from its start.
+    /// Reads and checks the 4,096 bytes of one copy.
+    ///
+    /// Offsets in errors count from its start.
     package static func decodeCopy(_ bytes: UnsafeRawBufferPointer, at offset: UInt64)
         throws(FormatError) -> Root
     {

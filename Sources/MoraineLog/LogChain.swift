@@ -304,7 +304,7 @@ private struct ChainState {
         expected = record.number &+ 1
     }
 
-    /// Reading met bytes that do not continue the log: a torn tail, or damage?
+    /// Tells a torn tail from damage where reading met bytes that do not continue the log.
     private mutating func stop(
         _ reader: inout LogReader,
         at offset: UInt64,
@@ -337,8 +337,10 @@ private struct ChainState {
         }
     }
 
-    /// True when the next commit was acknowledged. What ROOT promises may be in segments only,
-    /// without ever having been in the log; what a record promises was in the log.
+    /// True when the next commit was acknowledged.
+    ///
+    /// What ROOT promises may be in segments only, without ever having been in the log; what a
+    /// record promises was in the log.
     private var isPromised: Bool {
         expected <= recordPromise || max(expected, chain.floor &+ 1) <= chain.promise
     }

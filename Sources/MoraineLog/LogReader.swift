@@ -43,7 +43,9 @@ package struct LogReader: ~Copyable {
         case invalid(FormatError)
     }
 
-    /// Reads the next record. Throws only when the file cannot be read.
+    /// Reads the next record.
+    ///
+    /// Throws only when the file cannot be read.
     package mutating func next() throws(StoreError) -> Step {
         guard position < end else { return .end }
         let offset = position

@@ -113,7 +113,9 @@ package final class LogWriter {
         position += UInt64(target.count)
     }
 
-    /// Writes the buffer into the file. After an error the file must not be written again.
+    /// Writes the buffer into the file.
+    ///
+    /// After an error the file must not be written again.
     package func flush() throws(StoreError) {
         guard buffer.count > 0 else { return }
         do throws(FileError) {
@@ -126,7 +128,9 @@ package final class LogWriter {
     }
 
     /// Forgets what is in the buffer, which a failed `flush` did not write, back to record
-    /// `number`. Bytes that did reach the file are overwritten by the next record.
+    /// `number`.
+    ///
+    /// Bytes that did reach the file are overwritten by the next record.
     package func discardBuffer(backTo number: UInt64) {
         buffer.removeAll()
         position = writtenEnd
@@ -152,8 +156,9 @@ package final class LogWriter {
         syncCount += 1
     }
 
-    /// Writes a marker that promises what was synced. Not synced itself: it only helps to tell a
-    /// torn tail from damage, and is lost without harm.
+    /// Writes a marker that promises what was synced.
+    ///
+    /// Not synced itself: it only helps to tell a torn tail from damage, and is lost without harm.
     package func mark() throws(StoreError) {
         appendRecord(
             .marker,
