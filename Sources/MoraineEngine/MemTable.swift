@@ -406,33 +406,30 @@ extension HashIndex {
     }
 }
 
-/// Memory in large pieces, given back all at once.
+/// Memory in pieces that double up to 1 MiB, given back all at once.
 private struct Arena {
-    private static let pieceByteCount = 1 << 20
+    private static let firstPieceByteCount = 1 << 14
+    private static let largestPieceByteCount = 1 << 20
 
     private var pieces: [UnsafeMutableRawBufferPointer] = []
+    /// Bytes taken from the last piece.
     private var used = 0
+    private var nextPieceByteCount = firstPieceByteCount
+    /// Bytes handed out.
     private(set) var byteCount = 0
 
     mutating func copy(_ source: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         let needed = (source.count + 7) & ~7
-        let target: UnsafeMutableRawBufferPointer
-        if needed > Self.pieceByteCount / 4 {
-            // A piece of its own, put before the last so that the last stays open.
-            target = .allocate(byteCount: max(8, needed), alignment: 64)
-            pieces.insert(target, at: max(0, pieces.count - 1))
-            if pieces.count == 1 { used = target.count }
-            byteCount += target.count
-        } else {
-            if pieces.isEmpty || used + needed > (pieces.last?.count ?? 0) {
-                pieces.append(.allocate(byteCount: Self.pieceByteCount, alignment: 64))
-                byteCount += Self.pieceByteCount
-                used = 0
-            }
-            let piece = pieces[pieces.count - 1]
-            target = UnsafeMutableRawBufferPointer(rebasing: piece[used..<(used + needed)])
-            used += needed
+        if pieces.isEmpty || used + needed > (pieces.last?.count ?? 0) {
+            let piece = max(needed, nextPieceByteCount)
+            pieces.append(.allocate(byteCount: piece, alignment: 64))
+            nextPieceByteCount = min(nextPieceByteCount * 2, Self.largestPieceByteCount)
+            used = 0
         }
+        let piece = pieces[pieces.count - 1]
+        let target = UnsafeMutableRawBufferPointer(rebasing: piece[used..<(used + needed)])
+        used += needed
+        byteCount += needed
         target.copyMemory(from: source)
         return UnsafeRawBufferPointer(rebasing: target[..<source.count])
     }
