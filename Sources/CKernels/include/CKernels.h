@@ -70,6 +70,10 @@ uint32_t mk_crc32c(uint32_t crc, const void *_Nullable data, size_t n);
 // and what it is tested against.
 uint32_t mk_crc32c_software(uint32_t crc, const void *_Nullable data, size_t n);
 
+// The sum (mod 2^64) of the whole 8-byte words of n bytes, read as fast as memory gives them: what
+// a scan of the same bytes is measured against. data may be NULL when n is 0.
+uint64_t mk_read_sum(const void *_Nullable data, size_t n);
+
 #pragma clang assume_nonnull end
 #ifdef __cplusplus
 }
