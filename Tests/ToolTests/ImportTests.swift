@@ -190,6 +190,30 @@ import moraine_cli
         #expect(place.run("count", "@", "c").output == "\(count)\n")
     }
 
+    @Test(arguments: [(4, 5), (511, 5), (512, 5), (2_000, 0), (2_000, 3)])
+    func aPipeOfVectorsMayEndAnywhere(rowCount: Int, extra: Int) {
+        let docs = Array(documents(2_000).utf8)
+        let rows = [UInt8](repeating: 0x3F, count: rowCount * 8 + extra)
+        let error = MemorySink(nil)
+        let code = Tool().run(
+            arguments: [
+                "import", place.store, "c", "--docs", "d", "--vectors", "v", "--dimensions", "2",
+            ],
+            environment: [:],
+            input: MemorySource([]),
+            output: MemorySink(nil),
+            error: error,
+            cancellation: NoSignals(),
+            openInput: { name in
+                let source = MemorySource([name == "d" ? docs : rows])
+                return .success(OpenedInput(source: source, byteCount: nil))
+            }
+        )
+        #expect(code == (extra == 0 ? 0 : 16))
+        #expect(rowCount == 2_000 || error.text.contains("line \(rowCount + 1):"))
+        #expect(place.run("count", "@", "c").output == "\(rowCount)\n")
+    }
+
     @Test func theShapeOfAnExistingCollectionNeedNotBeSaid() {
         _ = place.run("create", "@", "c", "--dimensions", "2", "--metric", "l2")
         let docs = place.file("d.jsonl", documents(2))

@@ -52,31 +52,39 @@ final class ImportBatch: @unchecked Sendable {
     /// Forgets the documents from `count` on.
     fileprivate func cut(to count: Int) { documents.removeLast(documents.count - count) }
 
-    /// Puts the document of that index.
-    func put(_ index: Int, into builder: inout BatchBuilder, _ collection: CollectionShape)
-        throws(StoreError)
-    {
-        let document = documents[index]
-        let start = index == 0 ? 0 : documents[index - 1].metadataEnd
+    /// Puts the first `count` documents.
+    ///
+    /// - Parameter index: the document that is being put; the refused one when this throws.
+    func put(
+        _ count: Int,
+        into builder: inout BatchBuilder,
+        _ collection: CollectionShape,
+        index: inout Int
+    ) throws(StoreError) {
+        let dimensions = floats.isEmpty ? 0 : collection.dimensions
+        let documents = documents
         try bytes.withBytes { all throws(StoreError) in
-            func part(_ range: Range<Int>) -> UnsafeRawBufferPointer {
-                UnsafeRawBufferPointer(rebasing: all[range])
-            }
             try floats.withUnsafeBufferPointer { floats throws(StoreError) in
-                var vector: UnsafeBufferPointer<Float>?
-                if !floats.isEmpty {
-                    let first = index * collection.dimensions
-                    vector = UnsafeBufferPointer(
-                        rebasing: floats[first..<(first + collection.dimensions)]
+                var start = 0
+                index = 0
+                while index < count {
+                    let document = documents[index]
+                    let first = index * dimensions
+                    let vector = UnsafeBufferPointer(rebasing: floats[first..<(first + dimensions)])
+                    try builder.put(
+                        collection,
+                        id: UnsafeRawBufferPointer(rebasing: all[start..<document.idEnd]),
+                        text: UnsafeRawBufferPointer(
+                            rebasing: all[document.idEnd..<document.textEnd]
+                        ),
+                        metadata: UnsafeRawBufferPointer(
+                            rebasing: all[document.textEnd..<document.metadataEnd]
+                        ),
+                        vector: dimensions == 0 ? nil : vector
                     )
+                    start = document.metadataEnd
+                    index += 1
                 }
-                try builder.put(
-                    collection,
-                    id: part(start..<document.idEnd),
-                    text: part(document.idEnd..<document.textEnd),
-                    metadata: part(document.textEnd..<document.metadataEnd),
-                    vector: vector
-                )
             }
         }
     }
@@ -224,7 +232,7 @@ final class ImportReader: @unchecked Sendable {
         // At the end of the documents one more is asked for: there must be none.
         guard wanted > 0 else {
             var extra: [Float] = []
-            guard try vectors.next(1, into: &extra) == 0 else {
+            guard try vectors.next(1, into: &extra) == 0, !vectors.endsInside else {
                 throw Failure(
                     .usage,
                     "\(vectors.path) holds more vectors than \(docs) has documents"

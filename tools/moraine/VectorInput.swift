@@ -7,6 +7,8 @@ struct VectorInput {
     private let source: any ByteSource
     /// Bytes read so far.
     private(set) var byteCount: UInt64 = 0
+    /// The input ended in the middle of a vector.
+    private(set) var endsInside = false
 
     /// Takes an open file; one whose length is no whole number of vectors is refused at once.
     init(_ path: String, _ file: OpenedInput, dimensions: Int) throws(Failure) {
@@ -26,34 +28,36 @@ struct VectorInput {
     /// Replaces `floats` by the next vectors, at most `count`; returns how many there were.
     mutating func next(_ count: Int, into floats: inout [Float]) throws(Failure) -> Int {
         let wanted = count * dimensions * 4
-        if floats.count != count * dimensions {
-            floats = [Float](repeating: 0, count: count * dimensions)
-        }
         var done = 0
         var failure: Failure?
-        floats.withUnsafeMutableBytes { buffer in
-            while done < wanted, failure == nil {
-                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+        floats = [Float](unsafeUninitializedCapacity: count * dimensions) { buffer, floatCount in
+            let bytes = UnsafeMutableRawBufferPointer(buffer)
+            reading: while done < wanted {
+                let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done..<wanted])
                 switch source.read(into: rest) {
                 case .bytes(let count): done += count
-                case .end: return
-                case .cancelled: failure = Failure(.cancelled, "stopped by a signal")
-                case .failed(let number): failure = readFailure(path, number)
+                case .end: break reading
+                case .cancelled:
+                    failure = Failure(.cancelled, "stopped by a signal")
+                    break reading
+                case .failed(let number):
+                    failure = readFailure(path, number)
+                    break reading
                 }
             }
+            floatCount = done / 4
         }
         if let failure { throw failure }
         byteCount += UInt64(done)
-        guard done % (dimensions * 4) == 0 else {
-            throw Failure(.usage, "\(path) ends in the middle of a vector")
-        }
-        floats.removeLast((wanted - done) / 4)
+        let count = done / (dimensions * 4)
+        endsInside = done > count * dimensions * 4
+        floats.removeLast(floats.count - count * dimensions)
         #if _endian(big)
         for index in floats.indices {
             floats[index] = Float(bitPattern: floats[index].bitPattern.byteSwapped)
         }
         #endif
-        return done / (dimensions * 4)
+        return count
     }
 }
 

@@ -202,11 +202,7 @@ private struct ImportLoader {
         var index = 0
         do throws(StoreError) {
             _ = try engine.commit(logged: false) { builder throws(StoreError) in
-                index = 0
-                while index < count {
-                    try batch.put(index, into: &builder, collection)
-                    index += 1
-                }
+                try batch.put(count, into: &builder, collection, index: &index)
             }
         } catch {
             guard ExitCode(error.code) == .usage, index < count else { throw Failure(error) }

@@ -107,6 +107,9 @@ private struct Search: ~Copyable {
         while !call.output.isClosed, try vectors.next(1, into: &query) == 1 {
             try answer(query, excluding: nil)
         }
+        guard !vectors.endsInside else {
+            throw Failure(.usage, "\(path) ends in the middle of a vector")
+        }
         guard queryCount > 0 || call.output.isClosed else {
             throw Failure(.usage, "\(path) holds no vector")
         }
