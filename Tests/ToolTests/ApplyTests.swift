@@ -182,10 +182,18 @@ import moraine_cli
         #expect(place.run("count", "@", "c").output == "50\n")
     }
 
-    @Test func aLineIsAnsweredBeforeTheNextOneIsNeeded() {
+    @Test(arguments: [1, 2, 3, 7])
+    func everyLineIsAnsweredBeforeMoreIsRead(linesAtOnce: Int) {
         let output = MemorySink(nil)
         let lines = [create] + (0..<20).map { #"{"op":"put","collection":"c","id":"\#($0)"}"# }
-        let source = WatchingSource(lines.map { Array(($0 + "\n").utf8) }, output)
+        let pieces = stride(from: 0, to: 21, by: linesAtOnce).map { first in
+            // Half of the next line is here already: it is not waited for.
+            let next = first + linesAtOnce
+            let whole = lines[first..<min(next, 21)].map { $0 + "\n" }.joined()
+            let start = first == 0 ? whole : String(whole.dropFirst(10))
+            return Array((start + (next < 21 ? String(lines[next].prefix(10)) : "")).utf8)
+        }
+        let source = WatchingSource(pieces, output)
         let code = Tool().run(
             arguments: ["apply", place.store],
             environment: [:],
@@ -196,7 +204,8 @@ import moraine_cli
             openInput: open
         )
         #expect(code == 0)
-        #expect(source.answersBeforeRead == Array(0...lines.count))
+        let whole = (0...pieces.count).map { min(21, $0 * linesAtOnce) }
+        #expect(source.answersBeforeRead == whole)
     }
 
     @Test func aLineMayComeInManyPieces() {
