@@ -187,6 +187,8 @@ private func recover(
         }
         count += 1
     }
+    // Acknowledged as durable: what is not must be written anew by recovery, at the disk's speed.
+    try engine.sync()
     let megabytes = Double(engine.statistics().logByteCount) / 1e6
     var recoveries: [Double] = []
     var readings: [Double] = []
