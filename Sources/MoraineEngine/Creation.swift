@@ -184,7 +184,7 @@ struct StoreCreator {
         try removeIfThere(FileNames.temporaryRoot)
         let file = try fileSystem.open(temporary, .createNew)
         defer { file.close() }
-        try RootFile.write(root, to: file)
+        try RootFile.write(root, over: nil, to: file)
         try fileSystem.rename(temporary, to: FileNames.path(folder, FileNames.root))
         // DURABLE: the store exists once its ROOT's name does; until then a crash leaves what
         // `contents()` calls creatable.

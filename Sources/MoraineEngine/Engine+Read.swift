@@ -100,8 +100,10 @@ extension Writer {
 
     /// Ends a writer: the log is cut to its records or dropped, and ROOT says so.
     func finish() throws(StoreError) {
-        guard manifest != nil, poison == nil else { return }
+        guard manifest != nil || poison != nil else { return }
         defer { close() }
+        // What was acknowledged before the failure may not be durable: closing must not hide that.
+        try checkWritable()
         do throws(StoreError) {
             if state.floor == lastLSN {
                 try dropWholeLog()
@@ -110,6 +112,8 @@ extension Writer {
                 try cutLog()
             }
             guard let manifest else { return }
+            // DURABLE: the file ends where ROOT will say, or the closed store would not open.
+            try manifest.finish()
             var closed = root
             closed.sequence += 1
             closed.state = .closed

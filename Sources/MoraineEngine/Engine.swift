@@ -244,8 +244,9 @@ package final class Engine: Sendable {
             }
             syncs.withLock { $0 = sync }
         }
-        // What was found above the floor may be only in the page cache after a crash.
-        if writer.root.state == .inUse, writer.lastLSN > writer.state.floor {
+        // After a crash, what was found may be only in the page cache, and ROOT may have one
+        // sound copy only.
+        if writer.root.state == .inUse || !writer.isRootWhole {
             try withWriter { writer throws(StoreError) in try writer.start() }
         }
         if withWriter({ $0.isFull }) { work.request() }

@@ -178,7 +178,24 @@ package final class ManifestWriter {
         // DURABLE: the edit is the moment at which new files become part of the store and old
         // ones stop being needed; nothing that relies on it may happen before.
         try log.sync()
-        try log.mark()
+        do throws(StoreError) {
+            try log.mark()
+        } catch {
+            // The edit stands; only its marker found no room, and the next record takes its place.
+            guard error.code == .noSpace else { throw error }
+            log.discardBuffer(backTo: log.lastNumber)
+        }
+    }
+
+    /// Cuts the file behind its records and syncs it, the last marker included: ROOT may now say
+    /// that the manifest ends at `end`.
+    package func finish() throws(StoreError) {
+        do throws(FileError) {
+            try log.file.truncate(to: log.position)
+        } catch {
+            throw StoreError(error, doing: "cut the manifest to its records")
+        }
+        try log.sync()
     }
 
     package func close() { log.file.close() }

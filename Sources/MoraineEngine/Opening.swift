@@ -11,6 +11,8 @@ import MoraineStorage
 /// What reading a store from disk gives.
 struct OpenedState {
     var root: Root
+    /// Both copies of ROOT are sound and the same.
+    var isRootWhole: Bool
     var state: StoreState
     var segments: [SegmentView] = []
     var memtable = MemTable()
@@ -56,6 +58,7 @@ struct StoreOpener {
         let state = manifest.state
         var opened = OpenedState(
             root: root,
+            isRootWhole: copies.isWhole,
             state: state,
             collections: CollectionTable(state.collections.values.map(\.shape)),
             lastLSN: state.floor,

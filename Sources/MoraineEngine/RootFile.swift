@@ -12,6 +12,14 @@ package struct RootCopies: Sendable {
     /// The path, for messages.
     package let path: String
 
+    /// True when both copies are sound and the same.
+    package var isWhole: Bool {
+        guard case .success(let first) = copies[0], case .success(let second) = copies[1] else {
+            return false
+        }
+        return first == second
+    }
+
     /// The copy to follow: the valid one with the higher sequence, the first when equal.
     package func chosen() throws(StoreError) -> Root {
         switch (copies[0], copies[1]) {
@@ -88,7 +96,24 @@ package enum RootFile {
     }
 
     /// Writes both copies, each synced before the next is touched.
-    package static func write(_ root: Root, to file: any File) throws(FileError) {
+    ///
+    /// - Parameter old: the root that is in force, `nil` in a new file. A crash may have left it
+    ///   in the first copy only; then the second is brought up to it before the first is touched.
+    package static func write(_ root: Root, over old: Root?, to file: any File)
+        throws(FileError)
+    {
+        if let old {
+            // DURABLE: after a killed process either copy may be in the page cache only, and one
+            // must be on disk while the other is written.
+            try file.sync()
+            let second = UInt64(Root.copyByteCount)
+            let bytes = try file.readBytes(at: second, count: Root.copyByteCount)
+            if bytes != old.encodeCopy(at: second) {
+                try writeCopy(old, at: second, to: file)
+                // DURABLE: from here on the second copy stands in for the first.
+                try file.sync()
+            }
+        }
         for offset in [UInt64(0), UInt64(Root.copyByteCount)] {
             try writeCopy(root, at: offset, to: file)
             // DURABLE: a crash while one copy is written leaves the other whole; without this

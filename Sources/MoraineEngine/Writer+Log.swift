@@ -33,6 +33,9 @@ extension Writer {
         newRoot.durableLSN = lastLSN
 
         let carried = try carry(newRoot, into: &next)
+        // Log files that hold nothing above the floor may never have been synced: the new
+        // incarnation does not rely on them.
+        if lastLSN == state.floor { next.logs = [] }
         let manifestID = ids.allocateFile()
         next.nextFileID = ids.nextFile
         next.nextCollectionID = ids.nextCollection
@@ -86,6 +89,9 @@ extension Writer {
             log = carried.log
             closedLogByteCount = carried.keptByteCount
             logTail = nil
+        } else if next.logs.isEmpty {
+            closedLogByteCount = 0
+            logTail = nil
         }
         state = next
         self.manifest = manifest
@@ -116,6 +122,15 @@ extension Writer {
         guard let source else { return nil }
         let needed = closedLogByteCount + 2 * UInt64(LogHeader.byteCount)
         let kept = all ? [] : Array(state.logs[...source.link])
+        if !all {
+            do throws(FileError) {
+                // DURABLE: records below the floor may be in segments only; the file must be
+                // whole before a successor vouches for it.
+                try chain.links[source.link].file.sync()
+            } catch {
+                throw StoreError(error, doing: "sync the log")
+            }
+        }
         let header = LogHeader(
             kind: .log,
             storeID: root.storeID,
@@ -174,7 +189,7 @@ extension Writer {
                 .readWrite
             )
             defer { file.close() }
-            try RootFile.write(newRoot, to: file)
+            try RootFile.write(newRoot, over: root, to: file)
         } catch {
             throw StoreError(error, doing: "write ROOT")
         }

@@ -35,6 +35,8 @@ final class Writer: @unchecked Sendable {
     /// As the manifest says, edits that were committed included.
     var state: StoreState
     var root: Root
+    /// Both copies of ROOT were sound and the same when the store was opened.
+    let isRootWhole: Bool
     /// `nil` until this writer has started: until its first write it changes nothing on disk.
     var manifest: ManifestWriter?
     var log: LogWriter?
@@ -81,6 +83,7 @@ final class Writer: @unchecked Sendable {
         self.options = options
         state = opened.state
         root = opened.root
+        isRootWhole = opened.isRootWhole
         logEnds = opened.logEnds
         logTail = opened.logTail
         closedLogByteCount = opened.logByteCount
