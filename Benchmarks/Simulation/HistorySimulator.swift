@@ -1,0 +1,124 @@
+// Runs seeded random histories with crashes and counts what they met.
+
+import MoraineStorage
+
+/// What one history met.
+package struct HistoryOutcome: Sendable, Equatable {
+    package let seed: UInt64
+    package var operationCount = 0
+    package var commitCount = 0
+    package var conflictCount = 0
+    /// Crashes by where they stopped: "sync wal/W-#-#.mwal", "rest" between operations.
+    package var crashSites: [String: Int] = [:]
+    /// Crashes of a recovery.
+    package var recoveryCrashCount = 0
+    /// Rounds with failing calls.
+    package var faultCount = 0
+    /// Calls that were refused under a crash or a fault.
+    package var refusedCount = 0
+    /// Commits whose loss their durability allowed, and that were lost.
+    package var lostCount: UInt64 = 0
+    /// Checks of all bytes of a closed store.
+    package var verifyCount = 0
+    /// A hash of everything that was done, in order.
+    package var fingerprint: UInt64 = 0
+
+    package var crashCount: Int { crashSites.values.reduce(0, +) }
+
+    init(seed: UInt64) { self.seed = seed }
+
+    mutating func countCrash(at site: String?) { crashSites[site ?? "rest", default: 0] += 1 }
+}
+
+/// A history that went wrong.
+package struct HistoryFailure: Error, CustomStringConvertible, Sendable {
+    package let seed: UInt64
+    /// What was expected and what was found.
+    package let message: String
+    /// What was done before, oldest first.
+    package let trace: [String]
+
+    package var description: String {
+        "seed \(seed): \(message)\n" + trace.suffix(40).joined(separator: "\n")
+    }
+}
+
+/// What a run of histories met.
+package struct SimulationReport: Sendable {
+    package var historyCount = 0
+    package var operationCount = 0
+    package var commitCount = 0
+    package var conflictCount = 0
+    /// Crashes by where they stopped: "sync wal/W-#-#.mwal", "rest" between operations.
+    package var crashSites: [String: Int] = [:]
+    package var recoveryCrashCount = 0
+    package var faultCount = 0
+    package var refusedCount = 0
+    package var lostCount: UInt64 = 0
+    package var verifyCount = 0
+    package var failures: [HistoryFailure] = []
+
+    package var crashCount: Int { crashSites.values.reduce(0, +) }
+
+    /// Crashes at a sync of a file or folder, by what was synced.
+    package var syncSites: [String: Int] {
+        crashSites.filter { $0.key.hasPrefix("sync") }
+    }
+
+    mutating func add(_ outcome: HistoryOutcome) {
+        historyCount += 1
+        operationCount += outcome.operationCount
+        commitCount += outcome.commitCount
+        conflictCount += outcome.conflictCount
+        crashSites.merge(outcome.crashSites, uniquingKeysWith: +)
+        recoveryCrashCount += outcome.recoveryCrashCount
+        faultCount += outcome.faultCount
+        refusedCount += outcome.refusedCount
+        lostCount += outcome.lostCount
+        verifyCount += outcome.verifyCount
+    }
+}
+
+/// Random histories: operations, crashes and faults, each recovery compared with a model.
+package enum HistorySimulator {
+    /// Runs one history per seed, in the caller's thread.
+    ///
+    /// - Parameters:
+    ///   - failureLimit: stops after so many failures.
+    ///   - progress: called after each history.
+    package static func run(
+        seeds: Range<UInt64>,
+        failureLimit: Int = 10,
+        progress: (SimulationReport) -> Void = { _ in }
+    ) -> SimulationReport {
+        var report = SimulationReport()
+        for seed in seeds {
+            do throws(HistoryFailure) {
+                report.add(try runOne(seed: seed))
+            } catch {
+                report.historyCount += 1
+                report.failures.append(error)
+            }
+            progress(report)
+            if report.failures.count >= failureLimit { break }
+        }
+        return report
+    }
+
+    /// Runs the history of a seed: the same seed does the same.
+    package static func runOne(seed: UInt64) throws(HistoryFailure) -> HistoryOutcome {
+        let history = History(seed: seed)
+        do {
+            try history.run()
+        } catch {
+            let message = (error as? StoreError)?.full ?? "\(error)"
+            throw HistoryFailure(seed: seed, message: message, trace: history.trace)
+        }
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for line in history.trace {
+            for byte in line.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        }
+        history.outcome.fingerprint = hash
+        return history.outcome
+    }
+}
