@@ -5,6 +5,7 @@
 // a row is visible at V when lsn <= V < death.
 
 import MoraineBytes
+import MoraineFiles
 import MoraineFormat
 import Synchronization
 
@@ -422,7 +423,7 @@ private struct Arena {
         let needed = (source.count + 7) & ~7
         if pieces.isEmpty || used + needed > (pieces.last?.count ?? 0) {
             let piece = max(needed, nextPieceByteCount)
-            pieces.append(.allocate(byteCount: piece, alignment: 64))
+            pieces.append(AnonymousPages.allocate(byteCount: piece))
             nextPieceByteCount = min(nextPieceByteCount * 2, Self.largestPieceByteCount)
             used = 0
         }
@@ -435,6 +436,6 @@ private struct Arena {
     }
 
     func free() {
-        for piece in pieces { piece.deallocate() }
+        for piece in pieces { AnonymousPages.free(piece) }
     }
 }
