@@ -70,7 +70,7 @@ package final class SealedFileWriter {
         } catch {
             throw StoreError(error, doing: "make a file")
         }
-        buffer = .allocate(byteCount: SealedFileWriter.bufferByteCount, alignment: 64)
+        buffer = AnonymousPages.allocate(byteCount: SealedFileWriter.bufferByteCount)
         var writer = ByteWriter()
         header.encode(into: &writer)
         // Mapped files keep their first page for the header, so that vectors start on a page.
@@ -80,7 +80,7 @@ package final class SealedFileWriter {
 
     deinit {
         abandon()
-        buffer.deallocate()
+        AnonymousPages.free(buffer)
     }
 
     /// Where the next byte will stand in the file.
