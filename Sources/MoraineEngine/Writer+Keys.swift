@@ -1,0 +1,86 @@
+// Where a key's newest document is, and how its life ends. Under the commit lock, as all of Writer.
+
+import MoraineBytes
+import MoraineFormat
+import MoraineSegments
+import MoraineStorage
+
+extension Writer {
+    /// A live row of a segment.
+    struct SegmentPlace {
+        let index: Int
+        let entry: KeyEntry
+    }
+
+    /// The newest row of a key in memory, put or delete.
+    func findInMemory(_ collectionID: UInt32, _ id: UnsafeRawBufferPointer)
+        -> (table: MemTable, row: Int)?
+    {
+        if let row = active.newestRow(collectionID: collectionID, id: id) { return (active, row) }
+        guard let table = sealed?.table,
+            let row = table.newestRow(collectionID: collectionID, id: id)
+        else { return nil }
+        return (table, row)
+    }
+
+    /// The live row of a key in a segment; not looked for when memory has a newer one.
+    func findInSegments(_ collectionID: UInt32, _ id: UnsafeRawBufferPointer)
+        throws(StoreError) -> SegmentPlace?
+    {
+        if segments.isEmpty || findInMemory(collectionID, id) != nil { return nil }
+        return try KeyBytes.with(collection: collectionID, id: id) {
+            key throws(StoreError) -> SegmentPlace? in
+            for (index, view) in segments.enumerated() {
+                if let entry = try view.segment.files.keys.find(key), !view.dead.isDead(entry.row) {
+                    return SegmentPlace(index: index, entry: entry)
+                }
+            }
+            return nil
+        }
+    }
+
+    func currentVersion(_ collectionID: UInt32, _ id: UnsafeRawBufferPointer)
+        throws(StoreError) -> UInt64
+    {
+        if let (table, row) = findInMemory(collectionID, id) {
+            let found = table.row(row)
+            return found.pointee.isTombstone ? 0 : found.pointee.lsn
+        }
+        return try findInSegments(collectionID, id)?.entry.lsn ?? 0
+    }
+
+    /// Ends the life of a key's document; returns when it was created, `nil` if there was none.
+    func end(
+        _ collectionID: UInt32,
+        _ id: UnsafeRawBufferPointer,
+        _ place: SegmentPlace?,
+        at lsn: UInt64,
+        _ kills: inout KilledRows
+    ) -> UInt64? {
+        // Memory first: an earlier operation of this commit may have put the key.
+        if let (table, row) = findInMemory(collectionID, id) {
+            if table.row(row).pointee.isTombstone { return nil }
+            table.kill(row, at: lsn)
+            return table.row(row).pointee.created
+        }
+        guard let place else { return nil }
+        kills.add(segment: place.index, row: place.entry.row)
+        return place.entry.created
+    }
+}
+
+/// Rows of segments that one commit ends, gathered so that bitmaps are copied once.
+struct KilledRows {
+    private var rows: [Int: [UInt32]] = [:]
+
+    mutating func add(segment: Int, row: UInt32) { rows[segment, default: []].append(row) }
+
+    func apply(to segments: inout [SegmentView]) {
+        for (index, rows) in rows {
+            segments[index] = SegmentView(
+                segment: segments[index].segment,
+                dead: segments[index].dead.with(dead: rows)
+            )
+        }
+    }
+}
