@@ -6,7 +6,9 @@ import MoraineFiles
 import MoraineFormat
 import MoraineStorage
 
-/// Runs one history. Everything happens in the caller's thread, so a seed is a history.
+/// Runs one history.
+///
+/// Everything happens in the caller's thread, so a seed is a history.
 final class History {
     static let folder = "/store"
     static let baseTime: Int64 = 1_700_000_000_000

@@ -124,7 +124,9 @@ struct ModelHistory {
         return Array(states[Int(first)...]) + (doubtful.map { [$0] } ?? [])
     }
 
-    /// Goes on from what was found: what is behind it never was. Recovery has made it safe.
+    /// Goes on from what was found: what is behind it never was.
+    ///
+    /// Recovery has made it safe.
     mutating func goOn(from state: ModelState) {
         if state.lsn == doubtful?.lsn, Int(state.lsn) == states.count { states.append(state) }
         states.removeSubrange(Int(state.lsn + 1)...)
