@@ -25,6 +25,8 @@ struct OpenedState {
     var logTail: (sequence: UInt64, end: UInt64)?
     /// Record bytes in live log files.
     var logByteCount: UInt64 = 0
+    /// Every commit up to here is known to be synced.
+    var logPromise: UInt64 = 0
     var nextFileID: UInt64
     var nextCollectionID: UInt32
     var manifestEnd: UInt64
@@ -155,6 +157,7 @@ struct StoreOpener {
         opened.nextCollectionID = ids.nextCollection
         opened.lastLSN = applier.lastLSN
         opened.lastTime = applier.lastTime
+        opened.logPromise = outcome.promise
         if let torn = outcome.torn { opened.notes.append(torn) }
         for (index, link) in chain.links.enumerated() {
             opened.logEnds[link.header.fileID] = outcome.linkNumbers[index]

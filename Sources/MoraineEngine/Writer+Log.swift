@@ -103,6 +103,9 @@ extension Writer {
         -> CarriedLog?
     {
         guard !state.logs.isEmpty, lastLSN > state.floor else { return nil }
+        let all = closedLogByteCount <= Self.carryAllByteCount
+        // Reading a long log once more only to find that all of it is safe would double recovery.
+        if !all, openedPromise >= lastLSN { return nil }
         let chain = try LogFiles.chain(
             fileSystem,
             folder: folder,
@@ -111,7 +114,6 @@ extension Writer {
         )
         defer { for link in chain.links { link.file.close() } }
         let outcome = try chain.read { _ in }
-        let all = closedLogByteCount <= Self.carryAllByteCount
         let first = all ? state.floor + 1 : outcome.promise + 1
         guard first <= outcome.lastNumber else { return nil }
 

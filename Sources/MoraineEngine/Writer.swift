@@ -46,6 +46,8 @@ final class Writer: @unchecked Sendable {
     var logEnds: [UInt64: UInt64] = [:]
     /// Where the records of the last log file of an earlier writer end.
     var logTail: (sequence: UInt64, end: UInt64)?
+    /// Every commit up to here was known to be synced when the store was opened.
+    let openedPromise: UInt64
     /// Record bytes in live log files but the current one.
     var closedLogByteCount: UInt64 = 0
 
@@ -87,6 +89,7 @@ final class Writer: @unchecked Sendable {
         logEnds = opened.logEnds
         logTail = opened.logTail
         closedLogByteCount = opened.logByteCount
+        openedPromise = opened.logPromise
         active = opened.memtable
         collections = opened.collections
         newCollections = opened.newCollections
