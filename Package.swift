@@ -145,7 +145,7 @@ let package = Package(
             "EngineTests",
             ["MoraineEngine", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]
         ),
-        tests("StoreTests", ["Moraine", "MoraineFiles"]),
+        tests("StoreTests", ["Moraine"]),
         tests("CrashTests", ["MoraineSimulation", "MoraineEngine", "MoraineFiles", "Moraine"]),
         tests("ToolTests", ["moraine-cli", "Moraine"]),
         tests("TidyTests", []),

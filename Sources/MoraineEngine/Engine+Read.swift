@@ -46,7 +46,6 @@ extension Engine {
                 current = version
             }
         }
-        snapshots.expire()
     }
 
     /// Closes the store: everything committed is durable afterwards, and the store is marked as
@@ -64,7 +63,6 @@ extension Engine {
             return !closing
         }
         guard isFirst else { return }
-        Maintenance.shared.forget(self)
         let commits = queue.withLock { queue -> CommitQueue? in
             defer { queue = nil }
             return queue

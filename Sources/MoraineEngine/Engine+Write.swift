@@ -36,7 +36,6 @@ extension Engine {
         current.withLock { current in
             if current != nil { current = version }
         }
-        snapshots.expire()
     }
 
     // MARK: Commits

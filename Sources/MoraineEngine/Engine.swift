@@ -24,7 +24,6 @@ package final class Engine: Sendable {
 
     let cache: BlockCache
     let scanPool: ScanPool
-    let snapshots: SnapshotRegistry
     let fileLock: (any FileLock)?
     let processID: Int32
     /// The newest version; `nil` once closed.
@@ -203,7 +202,6 @@ package final class Engine: Sendable {
         fileLock = lock
         processID = WorkerThread.processID
         scanPool = ScanPool(width: options.scanThreadCount)
-        snapshots = SnapshotRegistry(options: options)
         openingNotes = opened.notes
         ids = IDCounters(
             nextFile: opened.nextFileID,

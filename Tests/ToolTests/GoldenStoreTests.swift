@@ -10,21 +10,6 @@ struct GoldenStoreTests {
 
     private let place = Place()
 
-    /// Runs a program to its end; its output, or `nil` when it cannot be run.
-    private func run(_ arguments: [String]) throws -> (code: Int32, output: String)? {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        if process.terminationStatus == 127 { return nil }
-        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
-    }
-
     /// What `scan` prints of every collection, in byte order of their names.
     private func scanAll(_ store: String) -> String {
         let names = place.run("collections", store, "--json").jsonLines
@@ -35,7 +20,7 @@ struct GoldenStoreTests {
     private func golden(_ name: String) throws -> (store: String, lines: String) {
         let stores = Self.formatSpec.appendingPathComponent("golden/v1/stores")
         let tar = stores.appendingPathComponent(name + ".tar").path
-        let unpacked = try run(["tar", "-xf", tar, "-C", place.path])
+        let unpacked = try runProgram(["tar", "-xf", tar, "-C", place.path])
         #expect(unpacked?.code == 0)
         let lines = try String(
             contentsOf: stores.appendingPathComponent(name + ".jsonl"),
@@ -101,6 +86,6 @@ struct GoldenStoreTests {
     /// The independent reader's run; `nil` where there is no python3.
     private func reader(_ store: String) throws -> (code: Int32, output: String)? {
         let script = Self.formatSpec.appendingPathComponent("reader/moraine_read.py").path
-        return try run(["python3", script, store])
+        return try runProgram(["python3", script, store])
     }
 }

@@ -72,6 +72,16 @@ final class Place {
         environment: [String: String] = [:],
         columns: Int? = nil
     ) -> Outcome {
+        run(arguments, input: input, environment: environment, columns: columns)
+    }
+
+    /// Runs the tool; `@` in an argument stands for the store.
+    func run(
+        _ arguments: [String],
+        input: String = "",
+        environment: [String: String] = [:],
+        columns: Int? = nil
+    ) -> Outcome {
         let output = MemorySink(columns)
         let error = MemorySink(nil)
         let code = Tool().run(
@@ -122,6 +132,21 @@ final class Place {
         data[offset] ^= 0x10
         try? data.write(to: URL(fileURLWithPath: file))
     }
+}
+
+/// Runs a program to its end; `nil` when there is none of that name.
+func runProgram(_ arguments: [String]) throws -> (code: Int32, output: String)? {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = arguments
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    let data = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    if process.terminationStatus == 127 { return nil }
+    return (process.terminationStatus, String(decoding: data, as: UTF8.self))
 }
 
 struct StoredFile: Equatable {

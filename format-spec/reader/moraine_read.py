@@ -5,6 +5,7 @@ An independent reader: written from the pages of format-spec alone, with nothing
 standard library (3.9 or later). It verifies every checksum on its way and changes nothing.
 
     moraine_read.py STORE          documents, by collection name and id, as JSON Lines
+    moraine_read.py --hash STORE   the content hash (content-hash.md)
     moraine_read.py --file FILE    one file's header, sections and records, as JSON for people
     moraine_read.py --self-test    checks the reader's own parts
 
@@ -13,6 +14,7 @@ Run it beside no writer.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -929,6 +931,7 @@ def read_manifest(path, root):
 # ---------------------------------------------------------------- documents: document.md
 
 Document = namedtuple("Document", "text metadata vector expiry")
+Metadata = namedtuple("Metadata", "json bytes")
 BLOCK_HEADER = struct.Struct("<4sIQIIIBBHIIQII")
 BlockHeader = namedtuple(
     "BlockHeader",
@@ -1241,7 +1244,7 @@ def prefixed_metadata(cursor):
     inner = Cursor(cursor.prefixed(), cursor.file, cursor.offset, f"{cursor.what}, metadata")
     text = metadata_text(inner)
     inner.expect_end()
-    return text
+    return Metadata(text, inner.data)
 
 
 def read_operations(commit):
@@ -1503,19 +1506,50 @@ class Store:
         self.collections[collection.id] = collection._replace(createdLSN=lsn)
         self.documents[collection.id] = {}
 
-    def lines(self, now):
-        """The live documents as JSON, by collection name and id."""
+    def by_name(self, now):
+        """The collections by name, each with its live documents by id."""
         for collection in sorted(self.collections.values(), key=lambda c: c.name.encode()):
             documents = self.documents[collection.id]
+            yield collection, ((id_, documents[id_]) for id_ in sorted(documents)
+                               if documents[id_].expiry == 0 or documents[id_].expiry > now)
+
+    def lines(self, now):
+        """The live documents as JSON."""
+        for collection, documents in self.by_name(now):
             name = json_string(collection.name)
-            for id_ in sorted(documents):
-                if documents[id_].expiry == 0 or documents[id_].expiry > now:
-                    yield document_line(name, json_string(id_.decode()), documents[id_])
+            for id_, document in documents:
+                yield document_line(name, json_string(id_.decode()), document)
+
+    def content_hash(self, now):
+        """The hash of content-hash.md, in hexadecimal."""
+        whole = hashlib.sha256(b"moraine store 1\n")
+        for collection, documents in self.by_name(now):
+            part = hashlib.sha256(b"moraine collection 1\n" + varint(collection.dimensions or 0)
+                                  + bytes([collection.metric]))
+            for id_, document in documents:
+                part.update(b"\1" + prefixed(id_) + prefixed(document.text.encode())
+                            + prefixed(document.metadata.bytes))
+                part.update(b"\0" if document.vector is None else b"\1" + document.vector)
+            part.update(b"\0")
+            whole.update(prefixed(collection.name.encode()) + part.digest())
+        return whole.hexdigest()
+
+
+def varint(value):
+    encoded = bytearray()
+    while value >= 128:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    return bytes(encoded) + bytes([value])
+
+
+def prefixed(data):
+    return varint(len(data)) + data
 
 
 def document_line(name, id_, document):
     line = (f'{{"op":"put","collection":{name},"id":{id_},"text":{json_string(document.text)},'
-            f'"metadata":{document.metadata}')
+            f'"metadata":{document.metadata.json}')
     if document.vector is not None:
         values = struct.unpack(f"<{len(document.vector) // 4}f", document.vector)
         line += ',"embedding":' + f32_list_text(values)
@@ -1722,6 +1756,7 @@ def parse_arguments(arguments):
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("store", nargs="?", metavar="STORE", help="the store's folder")
     group.add_argument("--file", metavar="FILE", help="describe one file of a store")
+    group.add_argument("--hash", metavar="STORE", help="the content hash of a store")
     group.add_argument("--self-test", action="store_true", help="check the reader's own parts")
     return parser.parse_args(arguments)
 
@@ -1731,6 +1766,9 @@ def run(arguments, out):
         return self_test()
     if arguments.file is not None:
         out.write(json.dumps(plain(describe(arguments.file)), indent=2).encode() + b"\n")
+        return 0
+    if arguments.hash is not None:
+        out.write(Store(arguments.hash).content_hash(int(time.time() * 1000)).encode() + b"\n")
         return 0
     # Everything is verified before the first line, so that output is never half a store.
     store = Store(arguments.store)

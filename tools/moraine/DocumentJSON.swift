@@ -6,10 +6,21 @@ import MoraineFormat
 import MoraineJSON
 import MoraineStorage
 
+/// How a vector is printed.
+enum VectorForm {
+    /// `embedding`: numbers, for people and other programs.
+    case array
+    /// `embedding_b64`: base64 of little-endian Float32, smaller and faster.
+    case base64
+}
+
 /// Prints documents as the lines that `apply` takes.
 struct DocumentPrinter: ~Copyable {
+    private let vectors: VectorForm
     private var json = JSONWriter(capacity: 1 << 16)
     private var floats: [Float] = []
+
+    init(vectors: VectorForm = .array) { self.vectors = vectors }
 
     /// Writes a document as a line of JSON.
     ///
@@ -34,8 +45,14 @@ struct DocumentPrinter: ~Copyable {
             json.writeTimestamp(milliseconds: document.updated)
         }
         if let vector = document.vector {
-            json.writeRaw(",\"embedding\":")
-            writeVector(vector)
+            switch vectors {
+            case .array:
+                json.writeRaw(",\"embedding\":")
+                writeVector(vector)
+            case .base64:
+                json.writeRaw(",\"embedding_b64\":")
+                json.writeBase64(vector)
+            }
         }
         json.writeRaw("}")
         output.writeLine(&json)

@@ -10,7 +10,8 @@ package struct Tool {
 
     private static let commands: [Command] = [
         .create, .apply, .importDocuments, .get, .scan, .search, .count, .delete, .collections,
-        .stats, .verify, .inspectRoot, .inspectManifest, .inspectLog, .inspectSegment,
+        .stats, .verify, .diff, .contentHash, .dump, .loadDump, .inspectRoot, .inspectManifest,
+        .inspectLog, .inspectSegment,
         .inspectVectors,
     ]
 
