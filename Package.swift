@@ -145,7 +145,7 @@ let package = Package(
             "EngineTests",
             ["MoraineEngine", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]
         ),
-        tests("StoreTests", ["Moraine"]),
+        tests("StoreTests", ["Moraine", "MoraineFiles"]),
         tests("CrashTests", ["MoraineSimulation", "MoraineEngine", "MoraineFiles", "Moraine"]),
         tests("ToolTests", ["moraine-cli", "Moraine"]),
         tests("TidyTests", []),

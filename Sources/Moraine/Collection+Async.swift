@@ -122,8 +122,8 @@ extension Store.Collection {
         withEmbeddings: Bool = true
     ) throws(MoraineError) -> DocumentSequence {
         DocumentSequence(
-            store: store,
-            reader: try reader(),
+            snapshot: try store.snapshot(label: "scan"),
+            shape: shape,
             range: ScanRange(prefix: prefix, from: from, to: to),
             withEmbeddings: withEmbeddings
         )

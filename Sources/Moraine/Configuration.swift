@@ -54,6 +54,12 @@ extension Store {
         ///
         /// Not done when read-only.
         public var createsIfMissing = true
+        /// The age at which a snapshot expires, 1 millisecond or more; `nil`: never.
+        ///
+        /// A snapshot that was forgotten keeps the files that compaction replaced.
+        public var maxSnapshotAge: Duration? = .seconds(3_600)
+        /// False: a snapshot above that age stays; ``Store/statistics()`` tells of it.
+        public var expiresSnapshots = true
         /// Threads of one search, 1 to 1,024; `nil`: one for each processor.
         public var searchThreadCount: Int?
 
@@ -89,6 +95,18 @@ extension Store.Configuration {
             case .deflate: .deflate
             case .none: .none
             }
+        options.snapshotAgeMilliseconds = try maxSnapshotAge.map { age throws(StoreError) in
+            guard age >= .milliseconds(1) else {
+                throw StoreError(
+                    .invalidArgument,
+                    "maxSnapshotAge is out of range",
+                    expected: "at least 1 millisecond",
+                    found: "\(age)"
+                )
+            }
+            return UInt64(clamping: age.milliseconds)
+        }
+        options.expiresSnapshots = expiresSnapshots
         if let searchThreadCount {
             options.scanThreadCount = try Self.check(
                 searchThreadCount,
@@ -113,10 +131,7 @@ extension Store.Configuration {
                         found: "\(interval)"
                     )
                 }
-                let (seconds, attoseconds) = interval.components
-                return .relaxed(
-                    milliseconds: Int(seconds) * 1_000 + Int(attoseconds / 1_000_000_000_000_000)
-                )
+                return .relaxed(milliseconds: Int(interval.milliseconds))
             }
         }
     }
@@ -134,5 +149,13 @@ extension Store.Configuration {
             )
         }
         return value
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, at most what a century has.
+    var milliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        return min(seconds, 3_155_760_000) * 1_000 + attoseconds / 1_000_000_000_000_000
     }
 }

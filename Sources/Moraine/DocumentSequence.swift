@@ -2,6 +2,7 @@
 // holds no thread and memory stays bounded.
 
 import MoraineEngine
+import MoraineFormat
 
 /// Documents of one state in id order, read in portions while they are iterated.
 ///
@@ -13,8 +14,8 @@ public struct DocumentSequence: AsyncSequence, Sendable {
     /// The only error.
     public typealias Failure = MoraineError
 
-    let store: Store
-    let reader: VersionReader
+    let snapshot: Store.Snapshot
+    let shape: CollectionShape
     let range: ScanRange
     let withEmbeddings: Bool
 
@@ -43,7 +44,7 @@ public struct DocumentSequence: AsyncSequence, Sendable {
         /// The next document; `nil` at the end and after an error.
         ///
         /// - Throws: `corrupted` at the first damaged document, after those before it;
-        ///   `inputOutput`, `closed`, `cancelled`.
+        ///   `inputOutput`, `closed`, `snapshotExpired`, `cancelled`.
         public mutating func next() async throws(MoraineError) -> StoredDocument? {
             if let document = documents.popFirst() { return document }
             if isOver {
@@ -77,7 +78,8 @@ public struct DocumentSequence: AsyncSequence, Sendable {
     }
 
     fileprivate func read(_ range: ScanRange, limit: Int) async throws(MoraineError) -> Portion {
-        try await store.run { () throws(MoraineError) in
+        try await snapshot.store.run { () throws(MoraineError) in
+            let reader = VersionReader(version: try snapshot.state(), shape: shape)
             var portion = Portion()
             var byteCount = 0
             do throws(MoraineError) {

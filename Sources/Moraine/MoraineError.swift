@@ -83,6 +83,10 @@ public struct MoraineError: Error, Sendable, Equatable {
         public static let poisoned = Code(.poisoned)
         /// The task was cancelled before the call began; nothing happened.
         public static let cancelled = Code(.cancelled)
+        /// The snapshot is older than ``Store/Configuration/maxSnapshotAge``.
+        public static let snapshotExpired = Code(.snapshotExpired)
+        /// No reader of a ``ReaderPool`` became free in time.
+        public static let poolTimeout = Code(.poolTimeout)
     }
 
     /// What a caller can act on.

@@ -52,7 +52,7 @@ extension Store.Snapshot {
     ///   - from: the first id.
     ///   - to: the id before which to end.
     ///   - withEmbeddings: false leaves embeddings out.
-    /// - Throws: `unknownCollection`, `closed`. The sequence throws what the blocking form throws,
+    /// - Throws: `unknownCollection`, `closed`, `snapshotExpired`. The sequence throws what the blocking form throws,
     ///   and `cancelled`.
     public func scan(
         in collection: String,
@@ -62,8 +62,8 @@ extension Store.Snapshot {
         withEmbeddings: Bool = true
     ) throws(MoraineError) -> DocumentSequence {
         DocumentSequence(
-            store: store,
-            reader: try reader(of: collection),
+            snapshot: self,
+            shape: try reader(of: collection).shape,
             range: ScanRange(prefix: prefix, from: from, to: to),
             withEmbeddings: withEmbeddings
         )

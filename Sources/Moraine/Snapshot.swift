@@ -7,31 +7,50 @@ import MoraineStorage
 extension Store {
     /// One state of all collections: what the store held after one commit.
     ///
-    /// Reads of a snapshot see that state and no other, however long it is kept and whatever is
-    /// written meanwhile; they wait for no writer. The files that it shows are kept until it goes.
+    /// Reads of a snapshot see that state and no other, whatever is written meanwhile; they wait
+    /// for no writer. The files that it shows are kept until its last copy goes, until `close()`,
+    /// or until it is older than ``Store/Configuration/maxSnapshotAge``: then reads that begin
+    /// throw `snapshotExpired`, and those that have begun end as if nothing were.
     public struct Snapshot: Sendable {
         /// The store that it shows.
         public let store: Store
-        let state: Version
+        let pin: Pin
 
-        init(store: Store, version: Version) {
+        init(store: Store, pin: Pin) {
             self.store = store
-            state = version
+            self.pin = pin
         }
 
+        /// The number under which statistics list it.
+        public var id: UInt64 { pin.id }
+
+        /// What it was called when it was taken.
+        public var label: String? { pin.label }
+
         /// The last commit that it contains.
-        public var version: LSN { state.lsn }
+        public var version: LSN { pin.lsn }
 
         /// The names of the collections, ordered by their bytes.
-        public var collectionNames: [String] { state.collections.map(\.name) }
+        public var collectionNames: [String] { pin.collections.map(\.name) }
+
+        /// Lets go of what it shows, for all copies of this snapshot; reads throw `closed` then.
+        ///
+        /// Not needed where the last copy goes out of scope. Harmless when repeated.
+        public func close() { pin.release() }
 
         /// Reads of a collection; also checks that the store is open.
         func reader(of collection: String) throws(MoraineError) -> VersionReader {
-            try store.checkOpen()
+            let state = try state()
             guard let shape = state.collection(collection) else {
                 throw Store.unknown(collection)
             }
             return VersionReader(version: state, shape: shape)
+        }
+
+        /// The version behind it, to be held for one read.
+        func state() throws(MoraineError) -> Version {
+            try store.checkOpen()
+            return try face { () throws(StoreError) in try pin.version() }
         }
     }
 }
@@ -45,7 +64,7 @@ extension Store.Snapshot {
     ///   - id: the document; an id that none can have is simply not there.
     ///   - collection: the collection's name.
     ///   - withEmbedding: false leaves the embedding out, which saves reading it.
-    /// - Throws: `unknownCollection`, `corrupted`, `inputOutput`, `closed`.
+    /// - Throws: `unknownCollection`, `corrupted`, `inputOutput`, `closed`, `snapshotExpired`.
     public func get(_ id: String, in collection: String, withEmbedding: Bool = true)
         throws(MoraineError) -> StoredDocument?
     {
@@ -61,7 +80,7 @@ extension Store.Snapshot {
     ///   - ids: the documents; an id may stand there twice.
     ///   - collection: the collection's name.
     ///   - withEmbeddings: false leaves embeddings out.
-    /// - Throws: `unknownCollection`, `corrupted`, `inputOutput`, `closed`.
+    /// - Throws: `unknownCollection`, `corrupted`, `inputOutput`, `closed`, `snapshotExpired`.
     public func get(_ ids: [String], in collection: String, withEmbeddings: Bool = true)
         throws(MoraineError) -> [StoredDocument?]
     {
@@ -74,7 +93,7 @@ extension Store.Snapshot {
     /// How many documents a collection has; blocks.
     ///
     /// - Parameter collection: the collection's name.
-    /// - Throws: `unknownCollection`, `inputOutput`, `closed`.
+    /// - Throws: `unknownCollection`, `inputOutput`, `closed`, `snapshotExpired`.
     public func count(in collection: String) throws(MoraineError) -> Int {
         let reader = try reader(of: collection)
         return try face { () throws(StoreError) in try reader.count() }
@@ -90,7 +109,7 @@ extension Store.Snapshot {
     ///   - withEmbeddings: false leaves embeddings out.
     ///   - visit: gets each document; whether to go on.
     /// - Throws: `unknownCollection`; `corrupted` at the first damaged document, after those before
-    ///   it; `inputOutput`, `closed`; what `visit` throws.
+    ///   it; `inputOutput`, `closed`, `snapshotExpired`; what `visit` throws.
     @available(*, noasync, message: "use `for try await document in snapshot.scan(in:)`")
     public func scan(
         in collection: String,
@@ -115,7 +134,7 @@ extension Store.Snapshot {
     ///   - limit: hits at most; 1 or more.
     ///   - withEmbeddings: true adds embeddings to the documents of the hits.
     /// - Throws: `unknownCollection`, `wrongDimension`, `invalidVector`, `invalidArgument`,
-    ///   `corrupted`, `inputOutput`, `closed`.
+    ///   `corrupted`, `inputOutput`, `closed`, `snapshotExpired`.
     public func search(
         near query: [Float],
         in collection: String,

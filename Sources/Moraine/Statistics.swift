@@ -3,6 +3,12 @@
 import MoraineEngine
 import MoraineStorage
 
+#if canImport(FoundationEssentials)
+public import FoundationEssentials
+#else
+public import Foundation
+#endif
+
 extension Store {
     /// Numbers about a store at one moment.
     public struct Statistics: Sendable {
@@ -39,6 +45,43 @@ extension Store {
         /// Why the store takes no writes until it is opened again, `nil` when it does.
         public let poison: MoraineError?
 
+        /// Snapshots that are kept, oldest first.
+        public let snapshots: [SnapshotEntry]
+        /// Bytes of files that only snapshots keep.
+        public let pinnedByteCount: UInt64
+        /// Snapshots that have expired since the store was opened.
+        public let expiredSnapshotCount: UInt64
+
+        /// A snapshot that somebody keeps.
+        public struct SnapshotEntry: Sendable, Hashable {
+            /// As ``Store/Snapshot/id``.
+            public let id: UInt64
+            /// The last commit that it contains.
+            public let version: LSN
+            /// What it was called when it was taken.
+            public let label: String?
+            /// When it was taken.
+            public let taken: Date
+            /// How long ago that is, by a clock that never jumps.
+            public let age: Duration
+            /// Bytes of the files that it keeps and the newest state does not need.
+            ///
+            /// Snapshots may keep the same file.
+            public let pinnedByteCount: UInt64
+            /// Bytes of memory that it keeps and the newest state does not need.
+            public let memoryByteCount: Int
+
+            init(_ pin: PinnedSnapshot) {
+                id = pin.id
+                version = pin.lsn
+                label = pin.label
+                taken = Date(timeIntervalSince1970: Double(pin.takenMilliseconds) / 1_000)
+                age = .milliseconds(Int64(clamping: pin.ageMilliseconds))
+                pinnedByteCount = pin.pinnedByteCount
+                memoryByteCount = pin.memoryByteCount
+            }
+        }
+
         init(_ statistics: EngineStatistics) {
             version = statistics.lsn
             floor = statistics.floor
@@ -56,6 +99,9 @@ extension Store {
             blockCacheByteCount = statistics.blockCacheByteCount
             lastBackgroundError = statistics.lastBackgroundError.map { MoraineError($0) }
             poison = statistics.poison.map { MoraineError($0) }
+            snapshots = statistics.snapshots.map { SnapshotEntry($0) }
+            pinnedByteCount = statistics.pinnedByteCount
+            expiredSnapshotCount = statistics.expiredSnapshotCount
         }
     }
 

@@ -81,16 +81,18 @@ public final class Store: Sendable {
         try open(at: "/store", configuration: configuration, fileSystem: SimulatedFileSystem())
     }
 
-    /// Opens a store on a file system of the caller's.
+    /// Opens a store on a file system and with a clock of the caller's.
     package static func open(
         at path: String,
         configuration: Configuration,
-        fileSystem: any FileSystem
+        fileSystem: any FileSystem,
+        clock: any Clock = SystemClock()
     ) throws(MoraineError) -> Store {
         try open(
             at: path,
             configuration: configuration,
             fileSystem: fileSystem,
+            clock: clock,
             queue: makeQueue()
         )
     }
@@ -99,10 +101,13 @@ public final class Store: Sendable {
         at path: String,
         configuration: Configuration,
         fileSystem: any FileSystem,
+        clock: any Clock = SystemClock(),
         queue: WorkQueue
     ) throws(MoraineError) -> Store {
         let engine = try face { () throws(StoreError) in
-            try Engine.open(at: path, options: try configuration.options(fileSystem))
+            var options = try configuration.options(fileSystem)
+            options.clock = clock
+            return try Engine.open(at: path, options: options)
         }
         return Store(engine: engine, queue: queue)
     }
@@ -229,14 +234,17 @@ public final class Store: Sendable {
 
     // MARK: Reading
 
-    /// The newest state, to read from as long as one likes.
+    /// The newest state, to read from until ``Configuration/maxSnapshotAge``.
     ///
-    /// Never waits, costs less than a microsecond, and holds up neither writers nor the reuse of
-    /// memory beyond what it shows.
+    /// Never waits and holds up no writer. It keeps the files and the memory that it shows until
+    /// its last copy goes, it is closed, or it expires; ``statistics()`` lists it till then.
     ///
+    /// - Parameter label: names it in the statistics.
     /// - Throws: `closed`.
-    public func snapshot() throws(MoraineError) -> Snapshot {
-        Snapshot(store: self, version: try newest())
+    public func snapshot(label: String? = nil) throws(MoraineError) -> Snapshot {
+        try checkOpen()
+        let pin = try face { () throws(StoreError) in try engine.pin(label: label) }
+        return Snapshot(store: self, pin: pin)
     }
 
     /// Lets a read-only store see what the writer has committed since; blocks.

@@ -46,6 +46,7 @@ extension Engine {
                 current = version
             }
         }
+        snapshots.expire()
     }
 
     /// Closes the store: everything committed is durable afterwards, and the store is marked as
@@ -63,6 +64,7 @@ extension Engine {
             return !closing
         }
         guard isFirst else { return }
+        Maintenance.shared.forget(self)
         let commits = queue.withLock { queue -> CommitQueue? in
             defer { queue = nil }
             return queue

@@ -36,6 +36,7 @@ extension Engine {
         current.withLock { current in
             if current != nil { current = version }
         }
+        snapshots.expire()
     }
 
     // MARK: Commits

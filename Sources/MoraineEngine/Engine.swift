@@ -24,6 +24,7 @@ package final class Engine: Sendable {
 
     let cache: BlockCache
     let scanPool: ScanPool
+    let snapshots: SnapshotRegistry
     let fileLock: (any FileLock)?
     let processID: Int32
     /// The newest version; `nil` once closed.
@@ -202,6 +203,7 @@ package final class Engine: Sendable {
         fileLock = lock
         processID = WorkerThread.processID
         scanPool = ScanPool(width: options.scanThreadCount)
+        snapshots = SnapshotRegistry(options: options)
         openingNotes = opened.notes
         ids = IDCounters(
             nextFile: opened.nextFileID,

@@ -36,6 +36,10 @@ package struct EngineOptions: Sendable {
     package var codec = Codec.lz4
     /// False: no threads; the caller's calls do everything, as tests and the simulator need it.
     package var runsInBackground = true
+    /// The age at which a pin expires, in milliseconds; `nil`: never.
+    package var snapshotAgeMilliseconds: UInt64? = 3_600_000
+    /// False: pins above that age are reported and stay.
+    package var expiresSnapshots = true
     /// Threads of a scan over many vectors.
     package var scanThreadCount = WorkerThread.processorCount
 

@@ -37,6 +37,11 @@ package struct EngineStatistics: Sendable {
     /// Why the store takes no more writes, if so.
     package var poison: StoreError?
     package var isReadOnly = false
+    /// What is kept by pins, oldest first.
+    package var snapshots: [PinnedSnapshot] = []
+    /// Bytes of files that only pins keep.
+    package var pinnedByteCount: UInt64 = 0
+    package var expiredSnapshotCount: UInt64 = 0
 }
 
 extension Engine {
@@ -45,7 +50,10 @@ extension Engine {
     /// Waits for a commit that is under way.
     package func statistics() -> EngineStatistics {
         var result = EngineStatistics()
-        if let version = current.withLock({ $0 }) {
+        let newest = current.withLock { $0 }
+        (result.snapshots, result.pinnedByteCount) = snapshots.list(beside: newest)
+        result.expiredSnapshotCount = snapshots.expiredCount
+        if let version = newest {
             result.lsn = version.lsn
             result.segmentCount = version.segments.count
             for view in version.segments {

@@ -41,6 +41,11 @@ package final class WorkerThread: @unchecked Sendable {  // all stored propertie
     /// Processors that this process may use.
     package static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
+    /// Lets the thread go; nobody waits for its end.
+    ///
+    /// To be called exactly once, and then not `join()`.
+    package func detach() { pthread_detach(handle) }
+
     /// Waits until the thread has ended, or lets it go when called by the thread itself.
     ///
     /// To be called exactly once.

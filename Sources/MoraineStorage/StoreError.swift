@@ -32,6 +32,8 @@ package struct StoreError: Error, Sendable {
         case inputOutput = "input-output"
         case poisoned = "poisoned"
         case cancelled = "cancelled"
+        case snapshotExpired = "snapshot-expired"
+        case poolTimeout = "pool-timeout"
     }
 
     package let code: Code
