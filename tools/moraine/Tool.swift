@@ -10,7 +10,8 @@ package struct Tool {
 
     private static let commands: [Command] = [
         .create, .apply, .importDocuments, .get, .scan, .search, .count, .delete, .collections,
-        .stats, .verify, .diff, .contentHash, .dump, .loadDump, .inspectRoot, .inspectManifest,
+        .stats, .verify, .diff, .contentHash, .dump, .loadDump, .hex, .inspectRoot,
+        .inspectManifest,
         .inspectLog, .inspectSegment,
         .inspectVectors,
     ]

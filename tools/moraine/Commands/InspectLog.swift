@@ -34,8 +34,6 @@ extension Command {
             }.sorted { left, right in
                 sequence(left.0.name) < sequence(right.0.name)
             }
-            let headers = logs.compactMap { try? $0.1.get().header }
-            let root = store.root
             for (index, log) in logs.enumerated() {
                 if index > 0, !call.isJSON { call.output.write("\n") }
                 switch log.1 {
@@ -48,7 +46,7 @@ extension Command {
                         ])
                     )
                 case .success(let records):
-                    try inspect(records, headers, root, store, call)
+                    try inspect(records, store, call)
                 }
             }
         }
@@ -62,20 +60,10 @@ private func sequence(_ name: String) -> UInt64 {
 
 private func inspect(
     _ log: RecordFile,
-    _ headers: [LogHeader],
-    _ root: Root?,
     _ store: InspectedStore,
     _ call: Call
 ) throws(Failure) {
     let name = log.file.name
-    let successor = headers.first { $0.predecessor == log.header.fileID }
-    // What a later file, or ROOT, says was acknowledged in this one. ROOT speaks of the newest.
-    let isLast = headers.allSatisfy { $0.fileID <= log.header.fileID }
-    var limit = successor?.predecessorEnd
-    if isLast, let root, root.state == .closed, root.logSequence == log.header.fileID {
-        limit = root.logEnd
-    }
-    let promise = isLast ? root?.durableLSN ?? 0 : 0
     call.print(
         .object([
             ("file", .text(name)), ("byteCount", .number(log.file.byteCount)),
@@ -93,6 +81,7 @@ private func inspect(
     var fields: Description.Fields = [("file", .text(name))]
     var fault: StoreError?
     do throws(StoreError) {
+        let (limit, promise) = try store.bounds(of: log)
         let end = try log.walk(to: limit, promise: promise) { record, payload, offset in
             var frame = record.fields(at: offset)
             if record.kind == .commit {

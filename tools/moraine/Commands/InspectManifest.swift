@@ -54,10 +54,8 @@ private func inspect(
         let records = try RecordFile(file, kind: .manifest)
         fields.append(("header", .object(records.fields)))
         var fault: StoreError?
-        let end = try records.walk(
-            to: root?.state == .closed ? root?.manifestEnd : nil,
-            promise: root?.manifestEdit ?? 0
-        ) { record, payload, offset in
+        let (limit, promise) = try store.bounds(of: records)
+        let end = try records.walk(to: limit, promise: promise) { record, payload, offset in
             guard record.kind == .edit else { return }
             do throws(FormatError) {
                 let list = try describeEdits(payload, count: record.operationCount)

@@ -85,7 +85,8 @@ private func describeDocuments(_ walk: inout SealedWalk, _ store: InspectedStore
     if let fault, section != nil { throw fault }
 }
 
-private func readBlock(_ walk: SealedWalk, at offset: UInt64) throws(StoreError)
+/// The header of a block whose header and payload match their checksums.
+func readBlock(_ walk: SealedWalk, at offset: UInt64) throws(StoreError)
     -> DocumentBlockHeader
 {
     let seed = walk.header.storeID.seed.mixed(walk.header.fileID)

@@ -42,6 +42,11 @@ struct InspectedFile {
         }
     }
 
+    /// Reads `count` bytes at `offset`.
+    func bytes(at offset: UInt64, count: Int) throws(StoreError) -> [UInt8] {
+        try decode(at: offset, count: count) { bytes throws(FormatError) in Array(bytes) }
+    }
+
     /// Reads `count` bytes at `offset` and decodes them; errors say file and place.
     func decode<T>(
         at offset: UInt64,
@@ -84,16 +89,49 @@ struct InspectedFile {
     }
 }
 
-/// A store's folder, and what was found wrong in it so far.
+/// A folder of files to look at, and what was found wrong in them so far.
 final class InspectedStore {
     let folder: String
     let fileSystem: any FileSystem = PosixFileSystem()
+    /// False for the folder of a file that belongs to no store.
+    let isStore: Bool
     private let call: Call
     private(set) var isDamaged = false
+
+    /// The folder around the file at `path`: its store's when it stands in one, else the one that
+    /// it lies in; and the file's name in it.
+    static func around(_ path: String, _ call: Call) throws(Failure)
+        -> (store: InspectedStore, name: String)
+    {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        let files = PosixFileSystem()
+        // ROOT itself, then the folders below: seg/x, then wal/free/x.
+        for depth in 1...3 where parts.count >= depth {
+            let name = parts.suffix(depth).joined(separator: "/")
+            let folder = folder(parts.dropLast(depth))
+            guard FileNames.parse(name) != nil else { continue }
+            let root = try? files.info(FileNames.path(folder, FileNames.root))
+            if root != nil { return (InspectedStore(call, folder: folder, isStore: true), name) }
+        }
+        let store = InspectedStore(call, folder: folder(parts.dropLast(1)), isStore: false)
+        return (store, parts.last ?? path)
+    }
+
+    private static func folder(_ parts: ArraySlice<String>) -> String {
+        if parts.isEmpty { return "." }
+        return parts == [""] ? "" : parts.joined(separator: "/")
+    }
+
+    private init(_ call: Call, folder: String, isStore: Bool) {
+        self.call = call
+        self.folder = folder
+        self.isStore = isStore
+    }
 
     /// Throws when there is no store in the folder.
     init(_ call: Call) throws(Failure) {
         self.call = call
+        isStore = true
         folder = call[0]
         let fileSystem = fileSystem
         let folder = folder

@@ -129,15 +129,8 @@ struct RecordFile {
 extension LogRecord {
     /// The frame's fields.
     func fields(at offset: UInt64) -> Description.Fields {
-        let type =
-            switch kind {
-            case .commit: "commit"
-            case .part: "part"
-            case .marker: "marker"
-            case .edit: "edit"
-            }
-        return [
-            ("offset", .number(offset)), ("type", .text(type)), ("number", .number(number)),
+        [
+            ("offset", .number(offset)), ("type", .text(typeName)), ("number", .number(number)),
             ("promised", .number(promised)), ("payloadByteCount", .number(payloadByteCount)),
             ("operationCount", .number(operationCount)),
         ]
@@ -147,7 +140,9 @@ extension LogRecord {
 extension InspectedStore {
     /// The copy of ROOT to follow, when one can be read.
     var root: Root? {
-        guard let copies = try? RootFile.read(fileSystem, folder: folder) else { return nil }
+        guard isStore, let copies = try? RootFile.read(fileSystem, folder: folder) else {
+            return nil
+        }
         return try? copies.chosen()
     }
 }
