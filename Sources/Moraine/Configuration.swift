@@ -58,8 +58,14 @@ extension Store {
         ///
         /// A snapshot that was forgotten keeps the files that compaction replaced.
         public var maxSnapshotAge: Duration? = .seconds(3_600)
-        /// False: a snapshot above that age stays; ``Store/statistics()`` tells of it.
+        /// False: a snapshot above that age stays; ``Store/health()`` tells of it.
         public var expiresSnapshots = true
+        /// Bytes a second of the store's own files that are read in the background to find damage
+        /// before it is needed; 0: none.
+        ///
+        /// It begins a minute after opening, rests a day after each pass over all files, and is
+        /// off in a read-only store. What it finds is in ``Store/health()``.
+        public var scrubBytesPerSecond = 8 << 20
         /// Threads of one search, 1 to 1,024; `nil`: one for each processor.
         public var searchThreadCount: Int?
 
@@ -107,6 +113,8 @@ extension Store.Configuration {
             return UInt64(clamping: age.milliseconds)
         }
         options.expiresSnapshots = expiresSnapshots
+        let scrub = try Self.check(scrubBytesPerSecond, "scrubBytesPerSecond", 0...1 << 40)
+        options.scrubBytesPerSecond = isReadOnly ? 0 : scrub
         if let searchThreadCount {
             options.scanThreadCount = try Self.check(
                 searchThreadCount,

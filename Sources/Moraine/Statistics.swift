@@ -52,6 +52,39 @@ extension Store {
         /// Snapshots that have expired since the store was opened.
         public let expiredSnapshotCount: UInt64
 
+        /// How far the check of files in the background is.
+        public let scrub: Scrub
+
+        /// The check of files in the background.
+        public struct Scrub: Sendable, Hashable {
+            /// True after ``Store/pauseScrub()``.
+            public let isPaused: Bool
+            /// Bytes checked since the store was opened.
+            public let byteCount: UInt64
+            /// Bytes checked in this pass over the store's files.
+            public let passByteCount: UInt64
+            /// Bytes of the segments that this pass goes over.
+            public let passTotalByteCount: UInt64
+            /// Passes that came to their end.
+            public let passCount: UInt64
+            /// When the last one did.
+            public let lastPass: Date?
+            /// Places that are damaged; ``Store/health()`` names them.
+            public let findingCount: Int
+
+            init(_ scrub: ScrubStatistics) {
+                isPaused = scrub.isPaused
+                byteCount = scrub.byteCount
+                passByteCount = scrub.passByteCount
+                passTotalByteCount = scrub.passTotalByteCount
+                passCount = scrub.passCount
+                lastPass = scrub.lastPassMilliseconds.map {
+                    Date(timeIntervalSince1970: Double($0) / 1_000)
+                }
+                findingCount = scrub.findings.count
+            }
+        }
+
         /// A snapshot that somebody keeps.
         public struct SnapshotEntry: Sendable, Hashable {
             /// As ``Store/Snapshot/id``.
@@ -102,6 +135,7 @@ extension Store {
             snapshots = statistics.snapshots.map { SnapshotEntry($0) }
             pinnedByteCount = statistics.pinnedByteCount
             expiredSnapshotCount = statistics.expiredSnapshotCount
+            scrub = Scrub(statistics.scrub)
         }
     }
 

@@ -25,6 +25,7 @@ package final class Engine: Sendable {
     let cache: BlockCache
     let scanPool: ScanPool
     let snapshots: SnapshotRegistry
+    let scrubber: Scrubber
     let fileLock: (any FileLock)?
     let processID: Int32
     /// The newest version; `nil` once closed.
@@ -204,6 +205,7 @@ package final class Engine: Sendable {
         processID = WorkerThread.processID
         scanPool = ScanPool(width: options.scanThreadCount)
         snapshots = SnapshotRegistry(options: options)
+        scrubber = Scrubber(options: options, folder: folder, storeID: opened.root.storeID)
         openingNotes = opened.notes
         ids = IDCounters(
             nextFile: opened.nextFileID,
@@ -252,5 +254,6 @@ package final class Engine: Sendable {
             try withWriter { writer throws(StoreError) in try writer.start() }
         }
         if withWriter({ $0.isFull }) { work.request() }
+        scheduleMaintenance()
     }
 }

@@ -40,6 +40,8 @@ package struct EngineOptions: Sendable {
     package var snapshotAgeMilliseconds: UInt64? = 3_600_000
     /// False: pins above that age are reported and stay.
     package var expiresSnapshots = true
+    /// Bytes a second that the scrubber reads in the background; 0: only by `scrubStep`.
+    package var scrubBytesPerSecond = 0
     /// Threads of a scan over many vectors.
     package var scanThreadCount = WorkerThread.processorCount
 

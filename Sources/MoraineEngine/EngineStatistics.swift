@@ -42,6 +42,7 @@ package struct EngineStatistics: Sendable {
     /// Bytes of files that only pins keep.
     package var pinnedByteCount: UInt64 = 0
     package var expiredSnapshotCount: UInt64 = 0
+    package var scrub = ScrubStatistics()
 }
 
 extension Engine {
@@ -53,6 +54,7 @@ extension Engine {
         let newest = current.withLock { $0 }
         (result.snapshots, result.pinnedByteCount) = snapshots.list(beside: newest)
         result.expiredSnapshotCount = snapshots.expiredCount
+        result.scrub = scrubber.statistics
         if let version = newest {
             result.lsn = version.lsn
             result.segmentCount = version.segments.count

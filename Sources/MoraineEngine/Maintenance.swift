@@ -1,5 +1,5 @@
 // One thread for all stores of the process that looks after what comes due with time: snapshots
-// that expire. It ends when nothing is due, so that idle stores have no thread.
+// that expire, files to be read again. It ends when nothing is due, so that idle stores have no thread.
 
 import MoraineFiles
 import Synchronization
@@ -108,12 +108,15 @@ extension Engine {
     /// again, `nil` when nothing waits.
     func maintain() -> UInt64? {
         snapshots.expire()
-        return snapshots.millisecondsToExpiry
+        let expiry = snapshots.millisecondsToExpiry
+        guard let scrub = scrubber.tick(self) else { return expiry }
+        return min(scrub, expiry ?? .max)
     }
 
     /// Sees to it that `maintain()` is called when something comes due.
     func scheduleMaintenance() {
-        guard options.runsInBackground, let delay = snapshots.millisecondsToExpiry else { return }
-        Maintenance.shared.request(self, afterMilliseconds: delay)
+        guard options.runsInBackground else { return }
+        let delay = [snapshots.millisecondsToExpiry, scrubber.millisecondsToStep].compactMap { $0 }
+        if let least = delay.min() { Maintenance.shared.request(self, afterMilliseconds: least) }
     }
 }

@@ -4,6 +4,23 @@ import MoraineBytes
 import MoraineFiles
 import MoraineFormat
 
+/// How far a check in portions has come in one file.
+package struct VerifyPlace: Sendable {
+    fileprivate enum Stage {
+        case frame
+        /// The zeros in front of a section, or behind the last.
+        case gap(Int)
+        case chunk(section: Int, number: Int)
+        case end
+    }
+
+    fileprivate var stage = Stage.frame
+    /// For what checks itself: the next block, once the rest was checked.
+    package var block = 0
+
+    package init() {}
+}
+
 extension SealedFile {
     /// Checks the file's frame, every chunk and every byte of padding between sections.
     ///
@@ -11,6 +28,50 @@ extension SealedFile {
     /// checked again and a failing disk is a finding. What checks itself, the blocks of
     /// documents, is left to who knows it. Goes on after a finding.
     package func verifyAll(_ report: (Finding) -> Void) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: SectionEntry.chunkByteCount,
+            alignment: 64
+        )
+        defer { buffer.deallocate() }
+        var place = VerifyPlace()
+        while verifyPortion(&place, buffer, report) != nil {}
+    }
+
+    /// Checks the next portion of what `verifyAll` checks: the frame, a gap or a chunk.
+    ///
+    /// - Parameter buffer: of `SectionEntry.chunkByteCount` bytes.
+    /// - Returns: the bytes that were read; `nil` when nothing is left.
+    package func verifyPortion(
+        _ place: inout VerifyPlace,
+        _ buffer: UnsafeMutableRawBufferPointer,
+        _ report: (Finding) -> Void
+    ) -> Int? {
+        switch place.stage {
+        case .frame:
+            place.stage = .gap(0)
+            return verifyFrame(report)
+        case .gap(let section):
+            let start =
+                section == 0 ? UInt64(FileHeader.byteCount) : layout.entries[section - 1].end
+            let isLast = section == layout.entries.count
+            let end = isLast ? footer.directoryOffset : layout.entries[section].offset
+            verifyZeros(from: start, to: end, buffer, report)
+            place.stage = isLast ? .end : .chunk(section: section, number: 0)
+            return Int(clamping: end - start)
+        case .chunk(let section, let number):
+            let entry = layout.entries[section]
+            guard entry.type != SectionType.checksumTable, number < Int(entry.chunkCount) else {
+                place.stage = .gap(section + 1)
+                return 0
+            }
+            place.stage = .chunk(section: section, number: number + 1)
+            return verifyChunk(number, of: entry, buffer, report)
+        case .end:
+            return nil
+        }
+    }
+
+    private func verifyFrame(_ report: (Finding) -> Void) -> Int {
         do throws(StoreError) {
             _ = try SealedLayout(
                 file,
@@ -21,18 +82,7 @@ extension SealedFile {
         } catch {
             report(Finding(error, .structure, file: name))
         }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: SectionEntry.chunkByteCount,
-            alignment: 64
-        )
-        defer { buffer.deallocate() }
-        var end = UInt64(FileHeader.byteCount)
-        for entry in layout.entries {
-            verifyZeros(from: end, to: entry.offset, buffer, report)
-            verifyChunks(entry, buffer, report)
-            end = entry.offset + entry.byteCount
-        }
-        verifyZeros(from: end, to: footer.directoryOffset, buffer, report)
+        return FileHeader.byteCount + Int(clamping: reference.byteCount - footer.directoryOffset)
     }
 
     /// Reports every run of bytes from `start` to `end` that is not zero.
@@ -61,23 +111,22 @@ extension SealedFile {
         }
     }
 
-    private func verifyChunks(
-        _ entry: SectionEntry,
+    private func verifyChunk(
+        _ chunk: Int,
+        of entry: SectionEntry,
         _ buffer: UnsafeMutableRawBufferPointer,
         _ report: (Finding) -> Void
-    ) {
-        guard entry.type != SectionType.checksumTable else { return }
-        for chunk in 0..<Int(entry.chunkCount) {
-            let start = UInt64(chunk) * UInt64(SectionEntry.chunkByteCount)
-            let count = Int(min(entry.byteCount - start, UInt64(SectionEntry.chunkByteCount)))
-            let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-            guard readForVerify(part, at: entry.offset + start, report) else { continue }
-            do throws(StoreError) {
-                try check(UnsafeRawBufferPointer(part), chunk: chunk, of: entry)
-            } catch {
-                report(Finding(error, .checksum, file: name))
-            }
+    ) -> Int {
+        let start = UInt64(chunk) * UInt64(SectionEntry.chunkByteCount)
+        let count = Int(min(entry.byteCount - start, UInt64(SectionEntry.chunkByteCount)))
+        let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+        guard readForVerify(part, at: entry.offset + start, report) else { return count }
+        do throws(StoreError) {
+            try check(UnsafeRawBufferPointer(part), chunk: chunk, of: entry)
+        } catch {
+            report(Finding(error, .checksum, file: name))
         }
+        return count
     }
 
     /// Reads bytes of the file; a failure is reported and answers false.
@@ -102,4 +151,9 @@ extension SealedFile {
             return false
         }
     }
+}
+
+extension SectionEntry {
+    /// Where the section ends.
+    fileprivate var end: UInt64 { offset + byteCount }
 }

@@ -17,6 +17,15 @@ extension VectorFile {
         }
     }
 
+    /// Checks the next portion of the frame and the chunks; see `SealedFile.verifyPortion`.
+    package func verifyPortion(
+        _ place: inout VerifyPlace,
+        _ buffer: UnsafeMutableRawBufferPointer,
+        _ report: (Finding) -> Void
+    ) -> Int? {
+        file.verifyPortion(&place, buffer, report)
+    }
+
     private func verifyRows(of space: VectorSpace, _ report: (Finding) -> Void) {
         let section = space.rowSection
         var least: UInt32 = 0

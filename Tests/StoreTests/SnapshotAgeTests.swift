@@ -77,3 +77,40 @@ struct SnapshotAgeTests {
         try Store.inMemory(configuration: configuration)
     }
 }
+
+struct HealthTests {
+    @Test func aSoundStoreIsWellAndSaysSo() throws {
+        let store = try Store.inMemory()
+        try store.collection("notes").put(Document(id: "a"))
+        let health = try store.health()
+        #expect(health.level == .ok)
+        #expect(health.reasons.isEmpty)
+        #expect(try store.statistics().scrub.passCount == 0)
+        try store.pauseScrub()
+        #expect(try store.statistics().scrub.isPaused)
+        try store.resumeScrub()
+        #expect(try !store.statistics().scrub.isPaused)
+        try store.close()
+        #expect(code { () throws(MoraineError) in try store.health() } == .closed)
+    }
+
+    @Test func anOldSnapshotDegradesAndIsNamed() throws {
+        let clock = ManualClock(wallMilliseconds: 1_700_000_000_000)
+        var configuration = Store.Configuration()
+        configuration.expiresSnapshots = false
+        let store = try Store.open(
+            at: "/store",
+            configuration: configuration,
+            fileSystem: SimulatedFileSystem(),
+            clock: clock
+        )
+        let snapshot = try store.snapshot(label: "forgotten")
+        clock.advance(milliseconds: 3_600_000)
+        let health = try store.health()
+        #expect(health.level == .degraded)
+        #expect(health.reasons.map(\.kind) == ["snapshot-too-old"])
+        #expect(health.reasons[0].message.contains("\"forgotten\""))
+        snapshot.close()
+        #expect(try store.health().level == .ok)
+    }
+}
