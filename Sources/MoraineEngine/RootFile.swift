@@ -49,10 +49,12 @@ package enum RootFile {
     /// Reads both copies.
     ///
     /// A file of another length has what is missing reported per copy.
-    package static func read(_ fileSystem: any FileSystem, folder: String) throws(StoreError)
-        -> RootCopies
-    {
-        let path = FileNames.path(folder, FileNames.root)
+    package static func read(
+        _ fileSystem: any FileSystem,
+        folder: String,
+        name: String = FileNames.root
+    ) throws(StoreError) -> RootCopies {
+        let path = FileNames.path(folder, name)
         do throws(FileError) {
             let file = try fileSystem.open(path, .read)
             defer { file.close() }

@@ -1,6 +1,6 @@
 // A block of records, decompressed and checked. Bytes: format-spec/document.md.
 
-import MoraineBytes
+package import MoraineBytes
 package import MoraineFormat
 package import MoraineStorage
 
@@ -19,7 +19,7 @@ package final class DecodedBlock: Sendable {
     private let recordsEnd: Int
 
     /// Decompresses `payload` and checks the starts of the records.
-    init(
+    package init(
         header: DocumentBlockHeader,
         offset: UInt64,
         payload: UnsafeRawBufferPointer,

@@ -13,7 +13,7 @@ package struct Tool {
         .stats, .verify, .diff, .contentHash, .dump, .loadDump, .hex, .inspectRoot,
         .inspectManifest,
         .inspectLog, .inspectSegment,
-        .inspectVectors,
+        .inspectVectors, .inspectFile,
     ]
 
     package init() {}
@@ -94,11 +94,15 @@ package struct Tool {
 
     /// The command that the line begins with, and the words behind it.
     private func find(_ words: [String]) throws(Failure) -> (Command, [String]) {
+        let group = Tool.commands.filter { $0.name.hasPrefix("\(words[0]) ") }
+        // "inspect" alone takes one file: with two arguments the first is a mistyped kind.
+        let isMistyped =
+            !group.isEmpty && words.dropFirst(2).first.map { !$0.hasPrefix("-") } ?? false
         for command in Tool.commands {
             let name = command.name.split(separator: " ").map(String.init)
+            if name.count == 1, isMistyped { continue }
             if words.starts(with: name) { return (command, Array(words.dropFirst(name.count))) }
         }
-        let group = Tool.commands.filter { $0.name.hasPrefix("\(words[0]) ") }
         guard !group.isEmpty else {
             let names = Set(Tool.commands.map { String($0.name.prefix { $0 != " " }) })
             let all = names.sorted() + ["help", "version"]

@@ -9,54 +9,75 @@ extension Command {
     static let inspectManifest = inspector(
         "manifest",
         "show the edits of the manifest",
-        notes: ["With --json one object a manifest; there is more than one only after a crash."],
+        options: Option.records,
+        notes: [
+            """
+            With --json one object a manifest; there is more than one only after a crash, or beside
+            a writer. --record and --offset show one record only.
+            """
+        ],
         examples: [
             ("moraine inspect manifest notes.moraine", "segments, deletions, logs, floor"),
+            ("moraine inspect manifest notes.moraine --record 1", "the state that it began with"),
             (
                 "moraine inspect manifest notes.moraine --json | jq '.edits[].edits[].edit'",
                 "the kinds of edits"
             ),
         ],
         run: { store, call throws(Failure) in
-            let root = store.root
-            var count = 0
+            let look = try call.recordLook { [:] }
+            var files: [InspectedFile] = []
             for name in try store.names(in: FileNames.manifestFolder) {
-                guard case .manifest(let id)? = FileNames.parse(name) else { continue }
-                if count > 0, !call.isJSON { call.output.write("\n") }
-                count += 1
-                try inspect(
-                    try InspectedFile(store, name),
-                    root: root.flatMap { $0.manifestID == id ? $0 : nil },
-                    store,
-                    call
-                )
+                guard case .manifest? = FileNames.parse(name),
+                    let file = try store.openIfThere(name)
+                else { continue }
+                files.append(file)
             }
-            guard count > 0 else {
+            guard !files.isEmpty else {
                 let path = FileNames.path(store.folder, FileNames.manifestFolder)
                 throw Failure(.damage, "\(path): there is no manifest")
             }
+            try call.printManifests(files, look, store)
         }
     )
 }
 
+extension Call {
+    /// Prints the edits of manifests; none of those that were asked for is exit code 1.
+    func printManifests(_ files: [InspectedFile], _ look: RecordLook, _ store: InspectedStore)
+        throws(Failure)
+    {
+        var found = 0
+        for (index, file) in files.enumerated() {
+            if index > 0, !isJSON { output.write("\n") }
+            found += inspect(file, look, store, self)
+        }
+        guard found > 0 || !look.isNarrow || store.exit != .fine else {
+            throw Failure(.absent, "there is no such record in what was looked at")
+        }
+    }
+}
+
+/// Prints a manifest; returns how many records it showed.
 private func inspect(
     _ file: InspectedFile,
-    root: Root?,
+    _ look: RecordLook,
     _ store: InspectedStore,
     _ call: Call
-) throws(Failure) {
+) -> Int {
     var fields: Description.Fields = [
         ("file", .text(file.name)), ("byteCount", .number(file.byteCount)),
-        ("current", .bool(root != nil)),
     ]
     var edits: [Description] = []
     do throws(StoreError) {
         let records = try RecordFile(file, kind: .manifest)
+        let isCurrent = store.root.map { $0.manifestID == records.header.fileID }
+        fields.append(("current", isCurrent.map { .bool($0) } ?? .null))
         fields.append(("header", .object(records.fields)))
         var fault: StoreError?
         let (limit, promise) = try store.bounds(of: records)
         let end = try records.walk(to: limit, promise: promise) { record, payload, offset in
-            guard record.kind == .edit else { return }
+            guard record.kind == .edit, look.wants(record, at: offset) else { return }
             do throws(FormatError) {
                 let list = try describeEdits(payload, count: record.operationCount)
                 edits.append(
@@ -83,12 +104,21 @@ private func inspect(
         fields.append(("error", store.damage(error)))
     }
     if call.isJSON {
-        call.print(.object(fields))
+        if !look.isNarrow {
+            call.print(.object(fields))
+        } else {
+            for case .object(let edit) in edits {
+                call.print(.object([("file", .text(file.name))] + edit))
+            }
+        }
     } else {
-        call.print(.object(fields.filter { $0.name != "edits" }))
-        call.output.write("\n")
+        if !look.isNarrow {
+            call.print(.object(fields.filter { $0.name != "edits" }))
+            call.output.write("\n")
+        }
         printEdits(edits, call)
     }
+    return edits.count
 }
 
 /// One row an edit, so that a long record is readable.

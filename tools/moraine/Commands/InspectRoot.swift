@@ -19,57 +19,53 @@ extension Command {
                     "\(FileNames.path(store.folder, FileNames.root)): ROOT is missing"
                 )
             }
-            let file = try InspectedFile(store, FileNames.root)
-            let read = try engineCall { () throws(StoreError) in
-                try RootFile.read(store.fileSystem, folder: store.folder)
-            }
-            var copies: [Description] = []
-            for (index, copy) in read.copies.enumerated() {
-                let offset = index * Root.copyByteCount
-                switch copy {
-                case .success(let root):
-                    copies.append(
-                        .object(
-                            [("offset", .number(offset)), ("valid", .bool(true))] + root.fields
-                        )
-                    )
-                case .failure(let error):
-                    copies.append(
-                        .object([
-                            ("offset", .number(offset)), ("valid", .bool(false)),
-                            ("error", store.damage(error)),
-                        ])
-                    )
-                }
-            }
-            var chosen = Description.null
-            do throws(StoreError) {
-                let root = try read.chosen()
-                chosen = .number(root.sequence)
-            } catch {
-                chosen = .object([("error", store.damage(error))])
-            }
-            if call.isJSON {
-                call.print(
-                    .object([
-                        ("file", .text(file.name)), ("byteCount", .number(file.byteCount)),
-                        ("copies", .list(copies)), ("chosenSequence", chosen),
-                    ])
-                )
-                return
-            }
-            call.print(
-                .object([
-                    ("file", .text(file.name)), ("byteCount", .number(file.byteCount)),
-                    ("chosenSequence", chosen),
-                ])
-            )
-            for (index, copy) in copies.enumerated() {
-                call.output.write("\n")
-                call.print(copy, title: "copy \(index + 1)")
-            }
+            try call.printRoot(try InspectedFile(store, FileNames.root), store)
         }
     )
+}
+
+extension Call {
+    /// Prints both copies of a ROOT.
+    func printRoot(_ file: InspectedFile, _ store: InspectedStore) throws(Failure) {
+        let read = try engineCall { () throws(StoreError) in
+            try RootFile.read(store.fileSystem, folder: store.folder, name: file.name)
+        }
+        var copies: [Description] = []
+        for (index, copy) in read.copies.enumerated() {
+            let offset = index * Root.copyByteCount
+            switch copy {
+            case .success(let root):
+                copies.append(
+                    .object([("offset", .number(offset)), ("valid", .bool(true))] + root.fields)
+                )
+            case .failure(let error):
+                copies.append(
+                    .object([
+                        ("offset", .number(offset)), ("valid", .bool(false)),
+                        ("error", store.damage(error)),
+                    ])
+                )
+            }
+        }
+        var chosen = Description.null
+        do throws(StoreError) {
+            chosen = .number(try read.chosen().sequence)
+        } catch {
+            chosen = .object([("error", store.damage(error))])
+        }
+        let head: Description.Fields = [
+            ("file", .text(file.name)), ("byteCount", .number(file.byteCount)),
+        ]
+        if isJSON {
+            print(.object(head + [("copies", .list(copies)), ("chosenSequence", chosen)]))
+            return
+        }
+        print(.object(head + [("chosenSequence", chosen)]))
+        for (index, copy) in copies.enumerated() {
+            output.write("\n")
+            print(copy, title: "copy \(index + 1)")
+        }
+    }
 }
 
 extension Root {

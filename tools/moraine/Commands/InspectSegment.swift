@@ -10,34 +10,72 @@ extension Command {
         "segment",
         "show the document, key and deletion files",
         takesID: true,
-        notes: ["Without SEGMENT a row for each file, with it all about its files."],
+        options: [.block] + Option.look,
+        notes: [
+            """
+            Without SEGMENT a row for each file, with it all about its files. --block, --row, --key,
+            --from and --to show records of the .doc files instead, those of SEGMENT or of all:
+            replaced and deleted ones too, as long as no compaction took them. "dead" says whether
+            the manifest's deletion file counts a row out.
+            """
+        ],
         examples: [
             ("moraine inspect segment notes.moraine", "all files in seg/"),
             ("moraine inspect segment notes.moraine 7", "sections, blocks and schema of one"),
+            ("moraine inspect segment notes.moraine 7 --block 0", "the records of a block"),
+            (
+                "moraine inspect segment notes.moraine --key notes/some-id",
+                "what segments hold of a document, dead rows too"
+            ),
+            (
+                "moraine inspect segment notes.moraine --from notes/a --to notes/b --json",
+                "a range of ids"
+            ),
         ],
         run: { store, call throws(Failure) in
             let segment = try call.segmentID()
+            let look = try call.look { store.collectionIDs() }
             let files = try store.sealedFiles(segment: segment) { name in
                 switch name {
-                case .document(let segment), .key(let segment, _), .deletions(let segment, _):
-                    segment
+                case .document(let segment): segment
+                case .key(let segment, _), .deletions(let segment, _): look == nil ? segment : nil
                 default: nil
                 }
             }
-            try call.printSealed(files, store, segment: segment) { walk in
-                do throws(StoreError) {
-                    switch walk.header.kind {
-                    case .document: try describeDocuments(&walk, store)
-                    case .key: try describeKeys(&walk)
-                    case .deletions: try describeDeletions(&walk)
-                    default: break
-                    }
-                } catch {
-                    walk.append("error", store.damage(error))
+            try call.expectFiles(files, segment: segment)
+            if let look {
+                try call.printParts(look, of: files, store)
+            } else {
+                call.printSealed(files, store, isWhole: segment != nil) { walk in
+                    describeSections(&walk, store)
                 }
             }
         }
     )
+}
+
+/// Adds what the sections of a sealed file hold.
+func describeSections(_ walk: inout SealedWalk, _ store: InspectedStore) {
+    do throws(StoreError) {
+        switch walk.header.kind {
+        case .document: try describeDocuments(&walk, store)
+        case .key: try describeKeys(&walk)
+        case .deletions: try describeDeletions(&walk)
+        case .vector: try describeSpaces(&walk)
+        case .root, .log, .manifest: break
+        }
+    } catch {
+        walk.append("error", store.damage(error))
+    }
+}
+
+extension Call {
+    /// Throws when a segment was asked for that has no file.
+    func expectFiles(_ files: [InspectedFile], segment: UInt64?) throws(Failure) {
+        guard segment == nil || !files.isEmpty else {
+            throw Failure(.absent, "there is no file of segment \(self[1])")
+        }
+    }
 }
 
 /// Schema and blocks.
@@ -213,16 +251,41 @@ private func describeDeletions(_ walk: inout SealedWalk) throws(StoreError) {
             let count =
                 isArray
                 ? (container.cardinality * 2 + 7) & ~7 : DeadRowContainer.bitmapByteCount
-            _ = try reader.readBytes(count, "container")
+            let body = try reader.readBytes(count, "container")
             containers.append(
                 .object([
                     ("index", .number(container.index)),
                     ("kind", .text(isArray ? "array" : "bitmap")),
                     ("cardinality", .number(container.cardinality)),
+                    ("rows", .list(rowRuns(container, body))),
                 ])
             )
         }
         return containers
     }
     if let containers { walk.append("containers", .list(containers)) }
+}
+
+/// The dead rows of a container, as runs: "3", "7-12".
+private func rowRuns(_ container: DeadRowContainer, _ body: UnsafeRawBufferPointer)
+    -> [Description]
+{
+    var lows: [Int] = []
+    if container.kind == .array {
+        for index in 0..<container.cardinality {
+            lows.append(Int(body[index * 2]) | Int(body[index * 2 + 1]) << 8)
+        }
+    } else {
+        lows = (0..<DeadRowContainer.rowCount).filter { body[$0 / 8] >> UInt8($0 % 8) & 1 != 0 }
+    }
+    let base = Int(container.index) * DeadRowContainer.rowCount
+    var runs: [(first: Int, last: Int)] = []
+    for low in lows {
+        if let last = runs.last?.last, last + 1 == base + low {
+            runs[runs.count - 1].last += 1
+        } else {
+            runs.append((base + low, base + low))
+        }
+    }
+    return runs.map { .text($0.first == $0.last ? "\($0.first)" : "\($0.first)-\($0.last)") }
 }

@@ -9,28 +9,39 @@ extension Command {
         "vectors",
         "show the vector files",
         takesID: true,
-        notes: ["Without SEGMENT a row for each file, with it all about its file."],
+        options: Option.look,
+        notes: [
+            """
+            Without SEGMENT a row for each file, with it all about its file. --row shows the vector
+            of a row; --key, --from and --to those of documents, found in the .doc file beside.
+            """
+        ],
         examples: [
             ("moraine inspect vectors notes.moraine", "all vector files"),
             ("moraine inspect vectors notes.moraine 7 --json", "the spaces of one as JSON"),
+            ("moraine inspect vectors notes.moraine 7 --row 0", "a vector and its norm"),
+            ("moraine inspect vectors notes.moraine --key notes/some-id", "that of a document"),
         ],
         run: { store, call throws(Failure) in
             let segment = try call.segmentID()
+            let look = try call.look { store.collectionIDs() }
             let files = try store.sealedFiles(segment: segment) { name in
                 if case .vector(let segment) = name { segment } else { nil }
             }
-            try call.printSealed(files, store, segment: segment) { walk in
-                do throws(StoreError) {
-                    try describeSpaces(&walk)
-                } catch {
-                    walk.append("error", store.damage(error))
+            try call.expectFiles(files, segment: segment)
+            if let look {
+                try call.printParts(look, of: files, store)
+            } else {
+                call.printSealed(files, store, isWhole: segment != nil) { walk in
+                    describeSections(&walk, store)
                 }
             }
         }
     )
 }
 
-private func describeSpaces(_ walk: inout SealedWalk) throws(StoreError) {
+/// Adds the table of spaces.
+func describeSpaces(_ walk: inout SealedWalk) throws(StoreError) {
     let spaces = try walk.section(SectionType.spaces) { bytes throws(FormatError) in
         var reader = ByteReader(bytes)
         var spaces: [Description] = []

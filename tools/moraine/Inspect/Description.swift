@@ -11,6 +11,8 @@ import MoraineStorage
 indirect enum Description {
     case integer(UInt64)
     case text(String)
+    /// JSON as it is to be printed.
+    case json(String)
     case bool(Bool)
     case null
     case list([Description])
@@ -52,6 +54,7 @@ extension Description {
         switch self {
         case .integer(let value): json.writeUInt(value)
         case .text(let text): json.writeString(text)
+        case .json(let text): for byte in text.utf8 { json.writeRaw(byte) }
         case .bool(let value): json.writeBool(value)
         case .null: json.writeNull()
         case .list(let items):
@@ -77,7 +80,7 @@ extension Description {
     var cell: String {
         switch self {
         case .integer(let value): String(value)
-        case .text(let text): text
+        case .text(let text), .json(let text): text
         case .bool(let value): value ? "yes" : "no"
         case .null: "-"
         case .list(let items): items.map(\.cell).joined(separator: ", ")
@@ -144,6 +147,27 @@ extension Call {
             description.print(to: output, title: title)
         }
     }
+}
+
+/// Valid metadata as JSON.
+func jsonText(metadata: UnsafeRawBufferPointer) throws(FormatError) -> String {
+    var json = JSONWriter()
+    try json.writeMetadata(metadata)
+    return json.withBytes { String(decoding: $0, as: UTF8.self) }
+}
+
+/// Little-endian Float32 as a JSON array; what is no number, as text.
+func jsonText(vector: UnsafeRawBufferPointer) -> String {
+    var values: [Float] = []
+    copyFloats(vector, to: &values)
+    return "[" + values.map { jsonText($0) }.joined(separator: ",") + "]"
+}
+
+/// A Float32 as JSON; damaged bytes may be no number.
+func jsonText(_ value: Float) -> String {
+    var json = JSONWriter()
+    if value.isFinite { json.writeFloat(value) } else { json.writeString("\(value)") }
+    return json.withBytes { String(decoding: $0, as: UTF8.self) }
 }
 
 extension FileHeader {

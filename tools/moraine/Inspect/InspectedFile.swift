@@ -97,6 +97,10 @@ final class InspectedStore {
     let isStore: Bool
     private let call: Call
     private(set) var isDamaged = false
+    /// Set when a file could not be read, or is of a newer format.
+    private var operational: ExitCode?
+    /// What was told, so that nothing is told twice.
+    private var told: Set<String> = []
 
     /// The folder around the file at `path`: its store's when it stands in one, else the one that
     /// it lies in; and the file's name in it.
@@ -162,10 +166,30 @@ final class InspectedStore {
     }
 
     /// Remembers damage, tells it on standard error, and describes it.
+    ///
+    /// What is wrong with a file that the manifest does not name is only noted: a writer may be
+    /// making it just now, or have left it behind.
     func damage(_ error: StoreError) -> Description {
-        isDamaged = true
-        call.console.error.writeLine("moraine: \(visible(Failure.text(error)))")
+        let text = Failure.text(error)
+        guard told.insert(text).inserted else { return Description(error) }
+        if error.code != .corrupted {
+            operational = operational ?? ExitCode(error.code)
+            call.console.error.writeLine("moraine: \(visible(text))")
+        } else if isUnlisted(error.path) {
+            call.console.note("not part of the store: \(text)")
+        } else {
+            isDamaged = true
+            call.console.error.writeLine("moraine: \(visible(text))")
+        }
         return Description(error)
+    }
+
+    /// True for a file of a segment that the manifest, which can be read, does not name.
+    private func isUnlisted(_ path: String?) -> Bool {
+        guard isStore, let path, path.hasPrefix(folder + "/") else { return false }
+        let name = String(path.dropFirst(folder.utf8.count + 1))
+        guard name.hasPrefix(FileNames.segmentFolder + "/"), let state else { return false }
+        return !state.fileNames.contains(name)
     }
 
     /// Remembers a finding, as `damage` does.
@@ -182,7 +206,7 @@ final class InspectedStore {
         )
     }
 
-    var exit: ExitCode { isDamaged ? .damage : .fine }
+    var exit: ExitCode { isDamaged ? .damage : operational ?? .fine }
 }
 
 extension Command {
@@ -191,6 +215,7 @@ extension Command {
         _ what: String,
         _ summary: String,
         takesID: Bool = false,
+        options: [Option] = [],
         notes: [String] = [],
         examples: [(line: String, does: String)],
         run: @escaping @Sendable (InspectedStore, Call) throws(Failure) -> Void
@@ -209,7 +234,7 @@ extension Command {
             "inspect \(what)",
             summary,
             positionals: positionals,
-            options: [.json],
+            options: options + [.json],
             notes: notes + [
                 "Reads the files as they are, changes nothing, and shows as much of damaged ones "
                     + "as can be\nread; exit code 4 then. The names of fields are those of "

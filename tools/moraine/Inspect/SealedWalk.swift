@@ -1,6 +1,7 @@
 // Frame and sections of a sealed file, for the inspectors. Bytes: format-spec/file-header.md.
 
 import MoraineBytes
+import MoraineFiles
 import MoraineFormat
 import MoraineStorage
 
@@ -46,10 +47,17 @@ struct SealedWalk {
         }
         self.footer = footer
         fields.append(("footer", .object(footer.fields)))
+        let seed = storeID.seed.mixed(footer.fileID)
         sections = try file.decode(
             at: footer.directoryOffset,
             count: Int(footer.directoryByteCount)
         ) { bytes throws(FormatError) in
+            try expectChecksum(
+                seed.checksum(bytes),
+                footer.directoryChecksum.littleEndian,
+                at: 0,
+                "directoryChecksum"
+            )
             var reader = ByteReader(bytes)
             var entries: [SectionEntry] = []
             while !reader.isAtEnd { entries.append(try SectionEntry(decoding: &reader)) }
@@ -97,6 +105,42 @@ struct SealedWalk {
         )
     }
 
+    /// What is wrong with the chunks that hold these bytes of a section.
+    func faults(at offset: UInt64, count: Int) -> [StoreError] {
+        guard
+            let entry = sections.first(where: {
+                $0.offset <= offset && offset - $0.offset < $0.byteCount
+            }), !SectionType.isSelfChecked(entry.type),
+            let table = sections.first(where: { $0.type == SectionType.checksumTable })
+        else { return [] }
+        let size = UInt64(SectionEntry.chunkByteCount)
+        let first = (offset - entry.offset) / size
+        let last = (offset - entry.offset + UInt64(max(1, count)) - 1) / size
+        var faults: [StoreError] = []
+        for chunk in first...last where chunk < entry.chunkCount {
+            let start = entry.offset + chunk * size
+            let place = table.offset + 4 * (UInt64(entry.firstChecksum) + chunk)
+            let seed = header.storeID.seed.mixed(header.fileID).mixed(start)
+            do throws(StoreError) {
+                let expected = try file.decode(at: place, count: 4) { bytes throws(FormatError) in
+                    UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self))
+                }
+                let byteCount = min(size, entry.byteCount - chunk * size)
+                try file.decode(at: start, count: Int(byteCount)) { bytes throws(FormatError) in
+                    try expectChecksum(
+                        seed.checksum(bytes),
+                        expected.littleEndian,
+                        at: 0,
+                        "chunk"
+                    )
+                }
+            } catch {
+                faults.append(error)
+            }
+        }
+        return faults
+    }
+
     /// Adds to the description.
     mutating func append(_ name: String, _ value: Description) { fields.append((name, value)) }
 }
@@ -125,6 +169,17 @@ extension SectionEntry {
 }
 
 extension InspectedStore {
+    /// A file of the store; `nil` when it has gone.
+    func openIfThere(_ name: String) throws(Failure) -> InspectedFile? {
+        do throws(Failure) {
+            return try InspectedFile(self, name)
+        } catch {
+            let path = FileNames.path(folder, name)
+            if let info = try? fileSystem.info(path), !info.isDirectory { throw error }
+            return nil
+        }
+    }
+
     /// The sealed files in `seg/` of one segment, or of all, that `wants` says yes to.
     func sealedFiles(
         segment: UInt64?,
@@ -135,7 +190,8 @@ extension InspectedStore {
             guard let parsed = FileNames.parse(name), let id = wants(parsed),
                 segment == nil || segment == id
             else { continue }
-            files.append(try InspectedFile(self, name))
+            // Beside a writer a file may go between the list and the look.
+            if let file = try openIfThere(name) { files.append(file) }
         }
         return files
     }
@@ -153,12 +209,9 @@ extension Call {
     func printSealed(
         _ files: [InspectedFile],
         _ store: InspectedStore,
-        segment: UInt64?,
+        isWhole: Bool,
         _ detail: (inout SealedWalk) -> Void
-    ) throws(Failure) {
-        guard segment == nil || !files.isEmpty else {
-            throw Failure(.absent, "there is no file of segment \(self[1])")
-        }
+    ) {
         var rows: [Description] = []
         for file in files {
             var walk: SealedWalk
@@ -172,12 +225,12 @@ extension Call {
                 rows.append(.object(fields))
                 continue
             }
-            if segment != nil { detail(&walk) }
-            rows.append(.object(segment == nil ? walk.summary : walk.fields))
+            if isWhole { detail(&walk) }
+            rows.append(.object(isWhole ? walk.fields : walk.summary))
         }
         if isJSON {
             for row in rows { print(row) }
-        } else if segment == nil {
+        } else if !isWhole {
             print(.list(rows))
         } else {
             for (index, row) in rows.enumerated() {
