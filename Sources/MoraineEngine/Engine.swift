@@ -31,6 +31,8 @@ package final class Engine: Sendable {
     /// The newest version; `nil` once closed.
     let current: Mutex<Version?>
     let closing = Mutex(false)
+    /// For a reader: the log as of the last refresh.
+    let followed: Mutex<FollowedLog>
     /// Guards `writer`; `nil` for a reader.
     let commitLock = Mutex(())
     let writer: Writer?
@@ -207,6 +209,7 @@ package final class Engine: Sendable {
         snapshots = SnapshotRegistry(options: options)
         scrubber = Scrubber(options: options, folder: folder, storeID: opened.root.storeID)
         openingNotes = opened.notes
+        followed = Mutex(FollowedLog(opened))
         ids = IDCounters(
             nextFile: opened.nextFileID,
             nextCollection: opened.nextCollectionID
