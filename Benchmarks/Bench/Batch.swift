@@ -34,6 +34,13 @@ final class Batch: @unchecked Sendable {
         documents.append(Ends(id: idEnd, text: textEnd, metadata: bytes.count))
     }
 
+    /// Forgets everything but the memory.
+    func removeAll() {
+        bytes.removeAll()
+        documents.removeAll(keepingCapacity: true)
+        floats.removeAll(keepingCapacity: true)
+    }
+
     /// Puts all documents.
     func put(into builder: inout BatchBuilder, _ collection: CollectionShape) throws(StoreError) {
         try bytes.withBytes { all throws(StoreError) in
@@ -99,18 +106,27 @@ final class BatchChannel: @unchecked Sendable {
 
     private let monitor = Monitor()
     private var ready: [Batch] = []
+    /// Batches that were committed: their memory is used again.
+    private var spare: [Batch] = []
     private var isFinished = false
     private var isStopped = false
     private var failure: (any Error)?
 
-    /// False when nobody wants more.
-    func send(_ batch: Batch) -> Bool {
-        monitor.withLock {
-            while ready.count >= Self.batchesAhead && !isStopped { monitor.wait() }
+    /// Hands over a batch and returns an empty one; `nil` when nobody wants more.
+    func send(_ batch: Batch) -> Batch? {
+        let (next, isStopped) = monitor.withLock { () -> (Batch?, Bool) in
+            while ready.count >= Self.batchesAhead && !self.isStopped { monitor.wait() }
             ready.append(batch)
             monitor.broadcast()
-            return !isStopped
+            return (spare.popLast(), self.isStopped)
         }
+        return isStopped ? nil : next ?? Batch()
+    }
+
+    /// Gives a batch back once it was committed.
+    func reuse(_ batch: Batch) {
+        batch.removeAll()
+        monitor.withLock { spare.append(batch) }
     }
 
     func finish(_ failure: (any Error)?) {

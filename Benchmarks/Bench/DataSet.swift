@@ -12,8 +12,10 @@ protocol DataSet: Sendable {
     var documentCount: Int { get }
     var dimensions: Int { get }
     var metric: Metric { get }
-    /// Calls `body` with the documents in batches until it returns false.
-    func forEachBatch(_ body: (Batch) throws -> Bool) throws
+    /// Calls `body` with the documents in batches until it returns `nil`.
+    ///
+    /// - Parameter body: returns the empty batch to fill next.
+    func forEachBatch(_ body: (Batch) throws -> Batch?) throws
     /// That many query vectors, one after the other.
     func queries(_ count: Int) throws -> [Float]
 }
@@ -39,6 +41,7 @@ extension DataSet {
             _ = try engine.commit(logged: false) { builder throws(StoreError) in
                 try batch.put(into: &builder, collection)
             }
+            channel.reuse(batch)
         }
     }
 
@@ -123,14 +126,15 @@ struct FolderData: DataSet {
             ? nil : try map(folder + "/queries.f32", byteCount: meta.nq * meta.d * 4)
     }
 
-    func forEachBatch(_ body: (Batch) throws -> Bool) throws {
+    func forEachBatch(_ body: (Batch) throws -> Batch?) throws {
         var parser = LineParser()
         var batch = Batch()
         var row = 0
         func deliver() throws -> Bool {
             addVectors(to: batch, from: row - batch.documentCount)
-            defer { batch = Batch() }
-            return try body(batch)
+            guard let next = try body(batch) else { return false }
+            batch = next
+            return true
         }
         var rest = documents.bytes[...]
         while !rest.isEmpty, row < documentCount {
@@ -155,7 +159,11 @@ struct FolderData: DataSet {
 
     private func addVectors(to batch: Batch, from row: Int) {
         guard let vectors else { return }
-        batch.floats = floats(vectors, from: row * dimensions, batch.documentCount * dimensions)
+        let count = batch.documentCount * dimensions
+        let bytes = vectors.bytes[(row * dimensions * 4)..<((row * dimensions + count) * 4)]
+        UnsafeRawBufferPointer(rebasing: bytes).withMemoryRebound(to: Float.self) {
+            batch.floats.append(contentsOf: $0)
+        }
     }
 
     private func floats(_ mapping: Mapping, from first: Int, _ count: Int) -> [Float] {
@@ -269,11 +277,11 @@ struct GeneratedData: DataSet {
         }
     }
 
-    func forEachBatch(_ body: (Batch) throws -> Bool) throws {
+    func forEachBatch(_ body: (Batch) throws -> Batch?) throws {
         var parser = LineParser()
+        var batch = Batch()
         var row = 0
         while row < documentCount {
-            let batch = Batch()
             let end = min(documentCount, row + LineParser.batchDocumentCount)
             batch.floats.reserveCapacity((end - row) * dimensions)
             for row in row..<end {
@@ -282,7 +290,8 @@ struct GeneratedData: DataSet {
                 addVector(row, to: &batch.floats)
             }
             row = end
-            guard try body(batch) else { return }
+            guard let next = try body(batch) else { return }
+            batch = next
         }
     }
 

@@ -58,7 +58,8 @@ private func runIngest(_ arguments: Arguments) throws {
                 var count = 0
                 try data.withoutVectors.forEachBatch {
                     count += $0.documentCount
-                    return true
+                    $0.removeAll()
+                    return $0
                 }
             }
             guard round > 0 else { continue }  // the first one warms up

@@ -34,16 +34,6 @@ enum Machine {
         ]
     }
 
-    /// Bytes of this process in memory that no file backs, and in pages of mapped files.
-    static func residentByteCounts() -> (anonymous: Int, file: Int) {
-        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-        func value(_ name: String) -> Int {
-            guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix(name) })
-            else { return 0 }
-            return (Int(line.split(whereSeparator: { !$0.isNumber }).first ?? "") ?? 0) << 10
-        }
-        return (value("RssAnon:"), value("RssFile:"))
-    }
 }
 
 private let clock = SystemClock()
@@ -129,6 +119,35 @@ func secondsInTasks(_ count: Int, _ body: @escaping @Sendable (Int) async throws
     }
 }
 
+/// Reads the process's memory from /proc, some hundred times a second at little cost: the watched
+/// work runs meanwhile on the same cores.
+private struct ResidentMemory: ~Copyable {
+    private let descriptor = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
+    private var text = [UInt8](repeating: 0, count: 4096)
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// Bytes that no file backs, and bytes of mapped files.
+    mutating func byteCounts() -> (anonymous: Int, file: Int) {
+        let count = text.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, 0) }
+        guard count > 0 else { return (0, 0) }
+        let status = text[..<count]
+        return (value("RssAnon:", status), value("RssFile:", status))
+    }
+
+    private func value(_ name: StaticString, _ status: ArraySlice<UInt8>) -> Int {
+        let name = UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        var start = 0
+        while !status[start...].starts(with: name) {
+            guard let end = status[start...].firstIndex(of: 10), end + 1 < status.count
+            else { return 0 }
+            start = end + 1
+        }
+        let digits = status[(start + name.count)...].drop { $0 == 9 || $0 == 32 }
+        return digits.prefix { (48...57).contains($0) }.reduce(0) { $0 * 10 + Int($1) - 48 } << 10
+    }
+}
+
 /// Watches the memory of the process from a thread until it is asked.
 final class MemoryWatch: Sendable {
     private let monitor = Monitor()
@@ -137,16 +156,17 @@ final class MemoryWatch: Sendable {
 
     init() throws {
         let thread = WorkerThread { [self] in
+            var memory = ResidentMemory()
             while !isStopped.withLock({ $0 }) {
-                look()
+                look(&memory)
                 monitor.withLock { monitor.wait(milliseconds: 2) }
             }
         }
         guard thread != nil else { throw Failure.failed("cannot start a thread") }
     }
 
-    private func look() {
-        let now = Machine.residentByteCounts()
+    private func look(_ memory: inout ResidentMemory) {
+        let now = memory.byteCounts()
         peak.withLock {
             $0 = (max($0.anonymous, now.anonymous), max($0.file, now.file))
         }
@@ -154,7 +174,8 @@ final class MemoryWatch: Sendable {
 
     /// The most that was seen.
     func stop() -> (anonymous: Int, file: Int) {
-        look()
+        var memory = ResidentMemory()
+        look(&memory)
         isStopped.withLock { $0 = true }
         return peak.withLock { $0 }
     }

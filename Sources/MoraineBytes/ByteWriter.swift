@@ -6,6 +6,12 @@ package struct ByteWriter: Sendable {
 
     package init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
 
+    /// An empty writer that uses the memory of an array that nobody needs any more.
+    package init(reusing memory: consuming [UInt8]) {
+        bytes = memory
+        bytes.removeAll(keepingCapacity: true)
+    }
+
     @inline(__always) package var count: Int { bytes.count }
 
     @inline(__always)

@@ -13,11 +13,13 @@ package struct BatchBuilder {
     /// The collections at the time of building.
     private var table: CollectionTable
     private let reserveID: () -> UInt32
-    private(set) var writer = CommitWriter()
+    private(set) var writer: CommitWriter
     /// Collections that this commit makes.
     private(set) var created: [CollectionShape] = []
     /// Versions that operations expect, by operation.
     private(set) var conditions: [Condition] = []
+    /// The norms of the vectors, in the order of the puts that have one.
+    private(set) var norms: [Float] = []
 
     /// What a put or delete expects of the document it meets.
     struct Condition: Sendable {
@@ -25,9 +27,15 @@ package struct BatchBuilder {
         let version: UInt64
     }
 
-    init(table: CollectionTable, reserveID: @escaping () -> UInt32) {
+    /// - Parameter memory: the payload of an earlier commit, whose memory is used again.
+    init(
+        table: CollectionTable,
+        reusing memory: consuming [UInt8] = [],
+        reserveID: @escaping () -> UInt32
+    ) {
         self.table = table
         self.reserveID = reserveID
+        writer = CommitWriter(reusing: memory)
     }
 
     /// Operations so far.
@@ -134,9 +142,12 @@ package struct BatchBuilder {
                 found: error.found
             )
         }
-        if let vector { try check(vector, collection) }
+        let norm = try vector.map { vector throws(StoreError) in
+            try validatedNorm(of: vector, collection)
+        }
         try reserve(text.count + metadata.count + (vector?.count ?? 0) * 4 + id.count + 64)
         expect(expectedVersion)
+        if let norm { norms.append(norm) }
         writer.put(
             collectionID: collection.id,
             id: id,
@@ -186,9 +197,10 @@ package struct BatchBuilder {
         }
     }
 
-    private func check(_ vector: UnsafeBufferPointer<Float>, _ collection: CollectionShape)
-        throws(StoreError)
-    {
+    private func validatedNorm(
+        of vector: UnsafeBufferPointer<Float>,
+        _ collection: CollectionShape
+    ) throws(StoreError) -> Float {
         guard vector.count == collection.dimensions else {
             throw StoreError(
                 .wrongDimension,
@@ -199,6 +211,6 @@ package struct BatchBuilder {
                 found: "\(vector.count)"
             )
         }
-        _ = try VectorMath.validatedNorm(of: vector, metric: collection.metric)
+        return try VectorMath.validatedNorm(of: vector, metric: collection.metric)
     }
 }

@@ -18,7 +18,7 @@ struct BuiltCheckpoint {
 }
 
 /// Writes the files of a checkpoint.
-struct CheckpointBuilder {
+struct CheckpointBuilder: Sendable {
     let fileSystem: any FileSystem
     let folder: String
     let storeID: StoreID
@@ -27,6 +27,8 @@ struct CheckpointBuilder {
     /// Dead rows of each segment that its newest deletion file holds.
     let persistedDead: [UInt64: Int]
     let ids: IDCounters
+    /// Vectors are written on a thread of their own.
+    let isParallel: Bool
 
     /// Writes and syncs everything.
     ///
@@ -99,6 +101,49 @@ struct CheckpointBuilder {
         written += [FileNames.document(segmentID), FileNames.key(segmentID, fileID: keyID)]
         let shapes = Set((documents + tombstones).map { table.row(Int($0)).pointee.collectionID })
             .sorted().compactMap { sealed.collections[$0] }
+        let spaces = vectorSpaces(documents, shapes: shapes)
+        // The vectors are most of the bytes and need no look at the rest.
+        var vectors: SideWork<SealedFileReference>?
+        if !spaces.isEmpty {
+            written.append(FileNames.vector(segmentID))
+            vectors = SideWork(isParallel: isParallel) { () throws(StoreError) in
+                try writeVectors(documents, tombstones, segmentID: segmentID, spaces: spaces)
+            }
+        }
+        let files = Result { () throws(StoreError) in
+            try writeDocuments(
+                documents,
+                tombstones,
+                segmentID: segmentID,
+                keyID: keyID,
+                shapes: shapes
+            )
+        }
+        // Without a thread of its own the side work is still to do, and in vain after a failure.
+        if !isParallel { _ = try files.get() }
+        let vector = vectors?.wait()
+        let segment = try files.get()
+        return SegmentEntry(
+            id: segmentID,
+            rowCount: UInt64(documents.count),
+            tombstoneCount: UInt64(tombstones.count),
+            minLSN: segment.minLSN,
+            maxLSN: segment.maxLSN,
+            inputs: [],
+            document: segment.document,
+            key: segment.key,
+            vector: try vector?.get()
+        )
+    }
+
+    private func writeDocuments(
+        _ documents: [UInt32],
+        _ tombstones: [UInt32],
+        segmentID: UInt64,
+        keyID: UInt64,
+        shapes: [CollectionShape]
+    ) throws(StoreError) -> SegmentFiles {
+        let table = sealed.table
         let writer = try SegmentWriter(
             fileSystem: fileSystem,
             root: folder,
@@ -130,25 +175,7 @@ struct CheckpointBuilder {
                 time: row.pointee.updated
             )
         }
-        let files = try writer.finish(collections: shapes)
-        let vector = try writeVectors(
-            documents,
-            segmentID: segmentID,
-            shapes: shapes,
-            lsns: (files.minLSN, files.maxLSN),
-            &written
-        )
-        return SegmentEntry(
-            id: segmentID,
-            rowCount: UInt64(documents.count),
-            tombstoneCount: UInt64(tombstones.count),
-            minLSN: files.minLSN,
-            maxLSN: files.maxLSN,
-            inputs: [],
-            document: files.document,
-            key: files.key,
-            vector: vector
-        )
+        return try writer.finish(collections: shapes)
     }
 
     private func vectorBytes(_ row: UnsafePointer<MemRow>) -> UnsafeRawBufferPointer? {
@@ -158,20 +185,17 @@ struct CheckpointBuilder {
         return UnsafeRawBufferPointer(start: vector, count: shape.dimensions * 4)
     }
 
-    private func writeVectors(
-        _ documents: [UInt32],
-        segmentID: UInt64,
-        shapes: [CollectionShape],
-        lsns: (min: UInt64, max: UInt64),
-        _ written: inout [String]
-    ) throws(StoreError) -> SealedFileReference? {
+    /// The collections that have vectors among the rows.
+    private func vectorSpaces(_ documents: [UInt32], shapes: [CollectionShape])
+        -> [VectorSpaceEntry]
+    {
         let table = sealed.table
         var counts: [UInt32: Int] = [:]
         for number in documents {
             let row = table.row(Int(number))
             if row.pointee.vector != nil { counts[row.pointee.collectionID, default: 0] += 1 }
         }
-        let spaces = shapes.compactMap { shape in
+        return shapes.compactMap { shape in
             counts[shape.id].map {
                 VectorSpaceEntry(
                     collectionID: shape.id,
@@ -181,8 +205,15 @@ struct CheckpointBuilder {
                 )
             }
         }
-        if spaces.isEmpty { return nil }
-        written.append(FileNames.vector(segmentID))
+    }
+
+    private func writeVectors(
+        _ documents: [UInt32],
+        _ tombstones: [UInt32],
+        segmentID: UInt64,
+        spaces: [VectorSpaceEntry]
+    ) throws(StoreError) -> SealedFileReference {
+        let table = sealed.table
         let writer = try VectorFileWriter(
             fileSystem: fileSystem,
             root: folder,
@@ -193,12 +224,22 @@ struct CheckpointBuilder {
             spaces: spaces,
             rowCount: UInt64(documents.count)
         )
+        var minLSN = UInt64.max
+        var maxLSN: UInt64 = 0
         for (index, number) in documents.enumerated() {
-            if let vector = table.row(Int(number)).pointee.vector {
-                try writer.append(row: UInt32(index), vector: vector)
+            let row = table.row(Int(number))
+            minLSN = min(minLSN, row.pointee.lsn)
+            maxLSN = max(maxLSN, row.pointee.lsn)
+            if let vector = row.pointee.vector {
+                try writer.append(row: UInt32(index), vector: vector, norm: row.pointee.norm)
             }
         }
-        return try writer.finish(minLSN: lsns.min, maxLSN: lsns.max)
+        for number in tombstones {
+            let lsn = table.row(Int(number)).pointee.lsn
+            minLSN = min(minLSN, lsn)
+            maxLSN = max(maxLSN, lsn)
+        }
+        return try writer.finish(minLSN: minLSN, maxLSN: maxLSN)
     }
 
     /// One file for each segment whose dead rows are not those of its newest file.
@@ -245,7 +286,8 @@ extension Writer {
             dead: Dictionary(uniqueKeysWithValues: segments.map { ($0.segment.id, $0.dead) }),
             collections: collections
         )
-        active = MemTable()
+        loadedByteCount += active.byteCount
+        active = MemTable(after: active, pool: pages)
     }
 
     /// True when the active memtable holds something that is not in a segment.

@@ -11,7 +11,9 @@ import MoraineStorage
 import Synchronization
 
 /// One commit on its way to the log.
-final class CommitRequest: Sendable {
+// @unchecked: `payload` is touched by the caller before and after the commit, and in between by
+// the holder of the commit lock; the queue's locks lie between. The rest is constant or locked.
+final class CommitRequest: @unchecked Sendable {
     enum Answer: Sendable {
         case committed(lsn: UInt64)
         /// The collections changed under the builder; build again.
@@ -19,8 +21,11 @@ final class CommitRequest: Sendable {
         case refused(StoreError)
     }
 
-    let payload: [UInt8]
+    /// Gets its time when the commit gets its number.
+    private(set) var payload: [UInt8]
     let operationCount: UInt32
+    /// The norms of the vectors, in the order of the puts that have one.
+    let norms: [Float]
     let conditions: [BatchBuilder.Condition]
     let created: [CollectionShape]
     /// False for a bulk load beside the log.
@@ -33,8 +38,22 @@ final class CommitRequest: Sendable {
         operationCount = UInt32(builder.operationCount)
         conditions = builder.conditions
         created = builder.created
+        norms = builder.norms
         payload = builder.writer.finish()
         self.isLogged = isLogged
+    }
+
+    /// Sets the time of the commit.
+    ///
+    /// Only for the holder of the commit lock.
+    func setTime(_ time: UInt64) {
+        payload.withUnsafeMutableBytes { $0.storeBytes(of: time.littleEndian, as: UInt64.self) }
+    }
+
+    /// Hands out the payload's memory, once the commit was answered.
+    func takePayload() -> [UInt8] {
+        defer { payload = [] }
+        return payload
     }
 
     /// The answer, once there is one.

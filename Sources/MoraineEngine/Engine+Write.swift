@@ -9,6 +9,9 @@ package import MoraineStorage
 import Synchronization
 
 extension Engine {
+    /// The largest payload whose memory is kept.
+    private static let keptPayloadByteCount = 8 << 20
+
     static var closedError: StoreError { StoreError(.closed, "the store is closed") }
 
     /// The writer, under the commit lock.
@@ -58,8 +61,17 @@ extension Engine {
     ) throws(StoreError) -> UInt64 {
         while true {
             guard let request = try request(logged: logged, build) else { return try version().lsn }
-            if let lsn = try lsn(of: try commitQueue().commit(request)) { return lsn }
+            let answer = try commitQueue().commit(request)
+            if !logged { keepMemory(of: request) }
+            if let lsn = try lsn(of: answer) { return lsn }
         }
+    }
+
+    /// Keeps a bulk load's memory for its next commit, which is as large.
+    private func keepMemory(of request: CommitRequest) {
+        let payload = request.takePayload()
+        guard payload.capacity <= Self.keptPayloadByteCount else { return }
+        sparePayload.withLock { $0 = payload }
     }
 
     /// As `commit`, without blocking the caller's thread.
@@ -87,11 +99,19 @@ extension Engine {
         let ids = ids
         var builder = BatchBuilder(
             table: try version().table,
+            reusing: logged ? [] : takeSparePayload(),
             reserveID: { ids.allocateCollection() }
         )
         try build(&builder)
         if builder.operationCount == 0 { return nil }
         return CommitRequest(builder, isLogged: logged)
+    }
+
+    private func takeSparePayload() -> [UInt8] {
+        sparePayload.withLock { spare in
+            defer { spare = [] }
+            return spare
+        }
     }
 
     private func checkCanWrite() throws(StoreError) {
@@ -147,6 +167,9 @@ extension Engine {
                         writer.seal()
                         checkpoints.withLock { $0 }?.request()
                     }
+                } else if !isLogged, writer.wantsEarlyCheckpoint, writer.poison == nil {
+                    writer.seal()
+                    checkpoints.withLock { $0 }?.request()
                 }
                 body(writer)
                 return true
@@ -168,11 +191,16 @@ extension Engine {
     /// - Throws: `noSpace`, `poisoned`, `inputOutput`, `readOnly`, `closed`.
     package func checkpoint() throws(StoreError) {
         try checkCanWrite()
+        _ = takeSparePayload()
         let target = try version().lsn
         while true {
             let isDone = try withWriter { writer throws(StoreError) -> Bool in
                 try writer.checkWritable()
-                if writer.state.floor >= target { return true }
+                if writer.state.floor >= target {
+                    // The end of a load: what it used goes back to the system.
+                    if writer.active.rowCount == 0 { writer.pages.removeAll() }
+                    return true
+                }
                 if writer.sealed == nil {
                     if writer.manifest == nil { try writer.start() }
                     writer.seal()
@@ -197,7 +225,8 @@ extension Engine {
                     codec: options.codec,
                     sealed: sealed,
                     persistedDead: writer.persistedDead,
-                    ids: ids
+                    ids: ids,
+                    isParallel: options.runsInBackground
                 )
             }
             guard let builder else { return }

@@ -42,6 +42,8 @@ package final class Engine: Sendable {
     /// One refresh at a time.
     let refreshing = Mutex(())
     let ids: IDCounters
+    /// Memory for the next commit of a bulk load.
+    let sparePayload = Mutex<[UInt8]>([])
 
     // MARK: Opening
 

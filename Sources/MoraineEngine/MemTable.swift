@@ -57,7 +57,7 @@ package final class MemTable: @unchecked Sendable {
     package static let maximumRowCount = rowsPerChunk * maximumChunkCount
 
     private let chunks: UnsafeMutablePointer<UnsafeMutablePointer<MemRow>?>
-    private var arena = Arena()
+    private var arena: Arena
     private var index: HashIndex
     private var retiredIndexes: [HashIndex] = []
     /// The current index, for readers.
@@ -65,10 +65,17 @@ package final class MemTable: @unchecked Sendable {
     private let rows = Atomic<Int>(0)
     private let collections = Mutex<[UInt32: CollectionRows]>([:])
 
-    package init() {
+    package convenience init() { self.init(after: nil, pool: nil) }
+
+    /// - Parameters:
+    ///   - previous: a table that was filled; this one will come to hold about as much.
+    ///   - pool: where large memory comes from and goes; `nil`: the system.
+    init(after previous: MemTable?, pool: PagePool?) {
+        let isLarge = (previous?.arena.byteCount ?? 0) >= PagePool.pieceByteCount
+        arena = Arena(pool: pool, startsLarge: isLarge)
         chunks = .allocate(capacity: Self.maximumChunkCount)
         chunks.initialize(repeating: nil, count: Self.maximumChunkCount)
-        index = HashIndex(capacity: 1024)
+        index = HashIndex(capacity: isLarge ? previous?.index.capacity ?? 1024 : 1024)
         published = Atomic(UnsafeRawPointer(index.storage))
     }
 
@@ -407,35 +414,51 @@ extension HashIndex {
     }
 }
 
-/// Memory in pieces that double up to 1 MiB, given back all at once.
+/// Memory in pieces that double up to those of the pool, given back all at once.
 private struct Arena {
     private static let firstPieceByteCount = 1 << 14
-    private static let largestPieceByteCount = 1 << 20
 
+    private let pool: PagePool?
     private var pieces: [UnsafeMutableRawBufferPointer] = []
-    /// Bytes taken from the last piece.
-    private var used = 0
-    private var nextPieceByteCount = firstPieceByteCount
+    /// What is left of the last piece.
+    private var rest = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    private var nextPieceByteCount: Int
     /// Bytes handed out.
     private(set) var byteCount = 0
 
+    init(pool: PagePool?, startsLarge: Bool) {
+        self.pool = pool
+        nextPieceByteCount = startsLarge ? PagePool.pieceByteCount : Self.firstPieceByteCount
+    }
+
     mutating func copy(_ source: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         let needed = (source.count + 7) & ~7
-        if pieces.isEmpty || used + needed > (pieces.last?.count ?? 0) {
-            let piece = max(needed, nextPieceByteCount)
-            pieces.append(AnonymousPages.allocate(byteCount: piece))
-            nextPieceByteCount = min(nextPieceByteCount * 2, Self.largestPieceByteCount)
-            used = 0
-        }
-        let piece = pieces[pieces.count - 1]
-        let target = UnsafeMutableRawBufferPointer(rebasing: piece[used..<(used + needed)])
-        used += needed
+        if needed > rest.count { addPiece(needed) }
+        let target = UnsafeMutableRawBufferPointer(rebasing: rest[..<source.count])
+        rest = UnsafeMutableRawBufferPointer(rebasing: rest[needed...])
         byteCount += needed
         target.copyMemory(from: source)
-        return UnsafeRawBufferPointer(rebasing: target[..<source.count])
+        return UnsafeRawBufferPointer(target)
+    }
+
+    private mutating func addPiece(_ needed: Int) {
+        let byteCount = max(needed, nextPieceByteCount)
+        if byteCount == PagePool.pieceByteCount, let pool {
+            rest = pool.take()
+        } else {
+            rest = AnonymousPages.allocate(byteCount: byteCount)
+        }
+        pieces.append(rest)
+        nextPieceByteCount = min(nextPieceByteCount * 2, PagePool.pieceByteCount)
     }
 
     func free() {
-        for piece in pieces { AnonymousPages.free(piece) }
+        for piece in pieces {
+            if piece.count == PagePool.pieceByteCount, let pool {
+                pool.put(piece)
+            } else {
+                AnonymousPages.free(piece)
+            }
+        }
     }
 }

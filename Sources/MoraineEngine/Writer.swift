@@ -14,7 +14,7 @@ import MoraineStorage
 import MoraineVectors
 
 /// A memtable that takes no more rows and is being written to a segment.
-struct SealedMemTable {
+struct SealedMemTable: Sendable {
     let table: MemTable
     /// The last commit in it.
     let lsn: UInt64
@@ -28,6 +28,9 @@ struct SealedMemTable {
 ///
 /// `@unchecked Sendable`: only touched by the holder of the commit lock.
 final class Writer: @unchecked Sendable {
+    /// What a bulk load gathers before its first checkpoint.
+    private static let firstLoadByteCount = 8 << 20
+
     let fileSystem: any FileSystem
     let folder: String
     let options: EngineOptions
@@ -51,7 +54,9 @@ final class Writer: @unchecked Sendable {
     /// Record bytes in live log files but the current one.
     var closedLogByteCount: UInt64 = 0
 
-    var active = MemTable()
+    var active: MemTable
+    /// Memory of memtables that are gone.
+    let pages: PagePool
     var sealed: SealedMemTable?
     /// Collections, those not yet in the manifest included.
     var collections: CollectionTable
@@ -66,6 +71,8 @@ final class Writer: @unchecked Sendable {
     var lastTime: UInt64
     /// The last commit that is in memory only, by a bulk load beside the log.
     var unloggedLSN: UInt64 = 0
+    /// Bytes of memtables that were sealed since the writer started.
+    var loadedByteCount = 0
     let ids: IDCounters
     /// Why the store takes no more writes.
     var poison: StoreError?
@@ -91,6 +98,7 @@ final class Writer: @unchecked Sendable {
         logTail = opened.logTail
         closedLogByteCount = opened.logByteCount
         openedPromise = opened.logPromise
+        pages = PagePool(byteLimit: options.memtableLimit)
         active = opened.memtable
         collections = opened.collections
         newCollections = opened.newCollections
@@ -110,6 +118,16 @@ final class Writer: @unchecked Sendable {
         active.byteCount >= options.memtableLimit
             || active.rowCount > MemTable.maximumRowCount / 2
             || (logByteCount >= options.logByteLimit && active.rowCount > 0)
+    }
+
+    /// True when a bulk load has filled enough for a checkpoint to be worth its while now, long
+    /// before writers have to wait for one.
+    ///
+    /// The first segments of a load are small, so that little is left to write at its end; later
+    /// ones grow with the load, so that they stay few.
+    var wantsEarlyCheckpoint: Bool {
+        options.runsInBackground && sealed == nil && unloggedLSN > state.floor
+            && active.byteCount >= max(Self.firstLoadByteCount, loadedByteCount / 4)
     }
 
     // MARK: A group of commits
@@ -278,13 +296,17 @@ final class Writer: @unchecked Sendable {
         let lsn = lastLSN + 1
         let now = UInt64(max(0, options.clock.wallMilliseconds()))
         let time = max(lastTime, now)
-        var payload = request.payload
-        withUnsafeBytes(of: time.littleEndian) { bytes in
-            for index in 0..<8 { payload[index] = bytes[index] }
-        }
-        try payload.withUnsafeBufferPointer { buffer throws(StoreError) in
+        request.setTime(time)
+        try request.payload.withUnsafeBufferPointer { buffer throws(StoreError) in
             let bytes = UnsafeRawBufferPointer(buffer)
-            try apply(bytes, count: request.operationCount, lsn: lsn, path: folder, base: 0)
+            try apply(
+                bytes,
+                count: request.operationCount,
+                norms: request.norms,
+                lsn: lsn,
+                path: folder,
+                base: 0
+            )
             if request.isLogged {
                 log?.append(
                     .commit,
@@ -301,9 +323,12 @@ final class Writer: @unchecked Sendable {
     /// Puts the rows of a commit into the memtable, new or replayed from the log.
     ///
     /// All that can fail comes first: a commit is applied whole or not at all.
+    ///
+    /// - Parameter norms: of the vectors, in the order of the puts; computed when `nil`.
     func apply(
         _ payload: UnsafeRawBufferPointer,
         count: UInt32,
+        norms: [Float]? = nil,
         lsn: UInt64,
         path: String,
         base: UInt64
@@ -311,13 +336,15 @@ final class Writer: @unchecked Sendable {
         let places = try resolve(payload, count: count, path: path, base: base)
         let time = UInt64(littleEndian: payload.loadUnaligned(as: UInt64.self))
         var kills = KilledRows()
+        var norms = norms?[...]
         try Self.forEachOperation(payload, count: count, path: path, base: base) {
             index,
             operation throws(StoreError) in
             switch operation {
             case .put(let put):
                 let created = end(put.collectionID, put.id, places[index], at: lsn, &kills)
-                add(put, lsn: lsn, created: created ?? time, updated: time)
+                let norm = put.vector == nil ? nil : norms?.popFirst()
+                add(put, norm: norm, lsn: lsn, created: created ?? time, updated: time)
             case .delete(let collectionID, let id):
                 _ = end(collectionID, id, places[index], at: lsn, &kills)
                 active.add(
@@ -404,13 +431,21 @@ final class Writer: @unchecked Sendable {
         return places
     }
 
-    private func add(_ put: PutOperation, lsn: UInt64, created: UInt64, updated: UInt64) {
+    private func add(
+        _ put: PutOperation,
+        norm known: Float?,
+        lsn: UInt64,
+        created: UInt64,
+        updated: UInt64
+    ) {
         var vector: UnsafePointer<Float>?
         var norm: Float = 0
         if let bytes = put.vector {
             let floats = active.adopt(bytes).bindMemory(to: Float.self)
             vector = floats.baseAddress
-            if let vector { norm = VectorMath.norm(vector, dimensions: floats.count) }
+            if let vector {
+                norm = known ?? VectorMath.norm(vector, dimensions: floats.count)
+            }
         }
         active.add(
             collectionID: put.collectionID,

@@ -26,7 +26,28 @@ package enum AnonymousPages {
         return UnsafeMutableRawBufferPointer(start: address, count: byteCount)
     }
 
-    /// Gives memory from `allocate` back.
+    /// As `allocate`, in large pages where the system has them: hundreds of times fewer faults.
+    ///
+    /// - Parameter byteCount: a multiple of `largePageByteCount`.
+    package static func allocateLarge(byteCount: Int) -> UnsafeMutableRawBufferPointer {
+        precondition(byteCount % largePageByteCount == 0)
+        let all = allocate(byteCount: byteCount + largePageByteCount)
+        guard let start = all.baseAddress else { preconditionFailure("allocate has an address") }
+        let before = -Int(bitPattern: start) & (largePageByteCount - 1)
+        let after = largePageByteCount - before
+        if before > 0 { munmap(start, before) }
+        if after > 0 { munmap(start + before + byteCount, after) }
+        #if canImport(Glibc)
+        // A refusal changes nothing but speed.
+        _ = madvise(start + before, byteCount, MADV_HUGEPAGE)
+        #endif
+        return UnsafeMutableRawBufferPointer(start: start + before, count: byteCount)
+    }
+
+    /// Bytes of a large page.
+    package static let largePageByteCount = 1 << 21
+
+    /// Gives memory from `allocate` or `allocateLarge` back.
     package static func free(_ pages: UnsafeMutableRawBufferPointer) {
         munmap(pages.baseAddress, pages.count)
     }

@@ -77,12 +77,20 @@ package protocol File: AnyObject, Sendable {
     /// After a failure nothing written since the last success may be believed.
     func sync() throws(FileError)
 
+    /// A hint that nobody will write these bytes again: the system may begin to move them to the
+    /// disk, so that a later `sync` has less to wait for. Promises nothing and cannot fail.
+    func startWriteback(at offset: UInt64, count: Int)
+
     /// Maps the first `byteCount` bytes for reading. Fails with `EINVAL` when the file is shorter.
     /// The mapping outlives the file handle.
     func map(byteCount: UInt64) throws(FileError) -> Mapping
 
     /// Closes the handle; later calls fail with `EBADF`. Closing twice is harmless.
     func close()
+}
+
+extension File {
+    package func startWriteback(at offset: UInt64, count: Int) {}
 }
 
 /// A lock that is held until `release()`, the object's end, or the end of the process.

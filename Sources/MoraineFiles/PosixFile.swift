@@ -1,5 +1,7 @@
 // One open file of the operating system.
 
+import CKernels
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Darwin)
@@ -67,6 +69,12 @@ final class PosixFile: File {
             fdatasync(descriptor)
             #endif
         }
+    }
+
+    func startWriteback(at offset: UInt64, count: Int) {
+        guard let position = Int64(exactly: offset), (try? enter(.sync)) != nil else { return }
+        defer { leave() }
+        mk_start_writeback(descriptor, position, Int64(count))
     }
 
     func map(byteCount: UInt64) throws(FileError) -> Mapping {

@@ -111,11 +111,16 @@ package struct CommitReader {
 
 /// Builds the payload of a commit.
 package struct CommitWriter: Sendable {
-    private var writer = ByteWriter()
+    private var writer: ByteWriter
     package private(set) var operationCount = 0
 
     /// The time is set when the commit gets its number; until then it is 0.
-    package init() { writer.writeUInt64(0) }
+    ///
+    /// - Parameter memory: the bytes of an earlier commit, whose memory is used again.
+    package init(reusing memory: consuming [UInt8] = []) {
+        writer = ByteWriter(reusing: memory)
+        writer.writeUInt64(0)
+    }
 
     /// Encoded bytes so far.
     package var byteCount: Int { writer.count }

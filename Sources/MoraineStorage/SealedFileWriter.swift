@@ -6,7 +6,7 @@ package import MoraineFormat
 
 /// Writes the sections of a new file; checksums are computed as the bytes pass.
 ///
-/// Memory is bounded: a buffer of 1 MiB and four bytes for each 64 KiB written. After an error
+/// Memory is bounded: a buffer of 256 KiB and four bytes for each 64 KiB written. After an error
 /// the file is gone and every later call throws the same error. One thread at a time. A writer
 /// that goes before `finish` removes its file.
 package final class SealedFileWriter {
@@ -27,7 +27,9 @@ package final class SealedFileWriter {
         var chunkByteCount = 0
     }
 
-    private static let bufferByteCount = 1 << 20
+    private static let bufferByteCount = 1 << 18
+    /// The disk is told to begin this often.
+    private static let writebackByteCount: UInt64 = 1 << 20
 
     /// The path of the file.
     package let path: String
@@ -280,6 +282,13 @@ package final class SealedFileWriter {
         }
         writtenByteCount += UInt64(bufferedByteCount)
         bufferedByteCount = 0
+        if case .open(let file) = state, writtenByteCount % Self.writebackByteCount == 0 {
+            // The disk works while the next bytes are made: else all of it waits for the sync.
+            file.startWriteback(
+                at: writtenByteCount - Self.writebackByteCount,
+                count: Int(Self.writebackByteCount)
+            )
+        }
     }
 
     private func perform(_ what: String, _ body: (any File) throws(FileError) -> Void)

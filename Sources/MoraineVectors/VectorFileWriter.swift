@@ -67,20 +67,26 @@ package final class VectorFileWriter {
     /// - Parameters:
     ///   - row: of the segment; ascending within a space.
     ///   - vector: as many floats as the space has dimensions, valid for its metric.
-    package func append(row: UInt32, vector: UnsafePointer<Float>) throws(StoreError) {
+    ///   - norm: what `VectorMath.norm` makes of it; `nil`: computed here.
+    package func append(row: UInt32, vector: UnsafePointer<Float>, norm: Float? = nil)
+        throws(StoreError)
+    {
         let space = spaces[index]
         precondition(rows.count == 0 || row > lastRow, "rows ascend")
         precondition(UInt64(row) < rowCount)
         let byteCount = space.dimensions * 4
         try writer.append(UnsafeRawBufferPointer(start: vector, count: byteCount))
-        try Self.padding.withUnsafeBufferPointer { zeros throws(StoreError) in
-            let rest = space.strideByteCount - byteCount
-            try writer.append(
-                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(zeros)[..<rest])
-            )
+        let rest = space.strideByteCount - byteCount
+        if rest > 0 {
+            try Self.padding.withUnsafeBufferPointer { zeros throws(StoreError) in
+                try writer.append(
+                    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(zeros)[..<rest])
+                )
+            }
         }
         rows.writeUInt32(row)
-        norms.writeUInt32(VectorMath.norm(vector, dimensions: space.dimensions).bitPattern)
+        let norm = norm ?? VectorMath.norm(vector, dimensions: space.dimensions)
+        norms.writeUInt32(norm.bitPattern)
         lastRow = row
         if rows.count == space.vectorCount * 4 { try endSpace() }
     }

@@ -9,7 +9,7 @@ import MoraineStorage
 import Synchronization
 
 /// Some hundred documents, parsed and ready to be committed.
-// @unchecked: filled by one thread, handed over under the channel's lock, then only read.
+// @unchecked: filled by one thread, handed over and back under the reader's lock, read in between.
 final class ImportBatch: @unchecked Sendable {
     /// Where a document's parts end in `bytes`; each part starts where the one before ends.
     private struct Document {
@@ -20,16 +20,13 @@ final class ImportBatch: @unchecked Sendable {
 
     let path: String
     /// The number of the first document's line, from 1.
-    let firstLine: Int
+    fileprivate(set) var firstLine = 1
     private var bytes = ByteWriter()
     private var documents: [Document] = []
     /// A vector a document, or none at all.
     fileprivate(set) var floats: [Float] = []
 
-    init(path: String, firstLine: Int) {
-        self.path = path
-        self.firstLine = firstLine
-    }
+    init(path: String) { self.path = path }
 
     var documentCount: Int { documents.count }
     var byteCount: Int { bytes.count }
@@ -47,6 +44,12 @@ final class ImportBatch: @unchecked Sendable {
         documents.append(
             Document(idEnd: idEnd, textEnd: textEnd, metadataEnd: bytes.count)
         )
+    }
+
+    /// Forgets the documents, keeps the memory; the next vectors replace those that are there.
+    fileprivate func removeAll() {
+        bytes.removeAll()
+        documents.removeAll(keepingCapacity: true)
     }
 
     /// Forgets the documents from `count` on.
@@ -109,6 +112,8 @@ final class ImportReader: @unchecked Sendable {
 
     private let monitor = Monitor()
     private var ready: [ImportBatch] = []
+    /// Batches that were committed: their memory is used again.
+    private var spare: [ImportBatch] = []
     private var isFinished = false
     private var isStopped = false
     private var thread: WorkerThread?
@@ -145,6 +150,14 @@ final class ImportReader: @unchecked Sendable {
             defer { monitor.broadcast() }
             return ready.removeFirst()
         }
+    }
+
+    /// Gives a batch back once it was committed.
+    func reuse(_ batch: ImportBatch) {
+        // A rare huge document's memory is not kept.
+        guard batch.byteCount <= 2 * Self.batchByteCount else { return }
+        batch.removeAll()
+        monitor.withLock { spare.append(batch) }
     }
 
     /// Ends the thread, which may be in the middle of the files.
@@ -188,7 +201,8 @@ final class ImportReader: @unchecked Sendable {
     ///
     /// Documents before a bad line are handed over first.
     private func readBatch() throws(Failure) -> ImportBatch? {
-        let batch = ImportBatch(path: docs, firstLine: lineNumber + 1)
+        let batch = monitor.withLock { spare.popLast() } ?? ImportBatch(path: docs)
+        batch.firstLine = lineNumber + 1
         var failure: Failure?
         do throws(Failure) {
             while batch.documentCount < Self.batchDocumentCount,

@@ -26,12 +26,18 @@ struct VectorInput {
     }
 
     /// Replaces `floats` by the next vectors, at most `count`; returns how many there were.
+    ///
+    /// Memory that `floats` has is used again.
     mutating func next(_ count: Int, into floats: inout [Float]) throws(Failure) -> Int {
         let wanted = count * dimensions * 4
         var done = 0
         var failure: Failure?
-        floats = [Float](unsafeUninitializedCapacity: count * dimensions) { buffer, floatCount in
-            let bytes = UnsafeMutableRawBufferPointer(buffer)
+        // The last batch has fewer, else the count is always the same: nothing is filled twice.
+        if floats.count > count * dimensions {
+            floats.removeLast(floats.count - count * dimensions)
+        }
+        floats.append(contentsOf: repeatElement(0, count: count * dimensions - floats.count))
+        floats.withUnsafeMutableBytes { bytes in
             reading: while done < wanted {
                 let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done..<wanted])
                 switch source.read(into: rest) {
@@ -45,7 +51,6 @@ struct VectorInput {
                     break reading
                 }
             }
-            floatCount = done / 4
         }
         if let failure { throw failure }
         byteCount += UInt64(done)

@@ -58,6 +58,22 @@ static inline int mk_ofd_query(int descriptor, int32_t *process) {
 }
 
 #if defined(__linux__)
+int sync_file_range(int descriptor, int64_t offset, int64_t count, unsigned int flags);
+#endif
+
+/// Begins to write a range of a file to the disk without waiting. A hint: it promises nothing.
+static inline void mk_start_writeback(int descriptor, int64_t offset, int64_t count) {
+#if defined(__linux__)
+    const unsigned int write = 2;  // SYNC_FILE_RANGE_WRITE
+    (void)sync_file_range(descriptor, offset, count, write);
+#else
+    (void)descriptor;
+    (void)offset;
+    (void)count;
+#endif
+}
+
+#if defined(__linux__)
 /// The kind number of the file system that holds `path`, and how many bytes of it are free for
 /// ordinary users. Returns 0, or -1 with errno set.
 static inline int mk_volume(const char *path, uint32_t *magic, uint64_t *free_byte_count) {

@@ -126,6 +126,7 @@ private func load(
         defer { reader.stop() }
         while let batch = reader.next() {
             try loader.commit(batch)
+            reader.reuse(batch)
             progress.show("imported \(grouped(loader.documentCount)) documents")
         }
         failure = reader.failure
