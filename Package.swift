@@ -143,7 +143,10 @@ let package = Package(
         ),
         tests(
             "EngineTests",
-            ["MoraineEngine", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]
+            [
+                "MoraineEngine", "MoraineSegments", "MoraineStorage", "MoraineFormat",
+                "MoraineFiles", "MoraineBytes",
+            ]
         ),
         tests("StoreTests", ["Moraine", "MoraineFiles"]),
         tests("CrashTests", ["MoraineSimulation", "MoraineEngine", "MoraineFiles", "Moraine"]),

@@ -66,6 +66,17 @@ extension Store {
         /// It begins a minute after opening, rests a day after each pass over all files, and is
         /// off in a read-only store. What it finds is in ``Store/health()``.
         public var scrubBytesPerSecond = 8 << 20
+        /// Merge segments in the background when there is reason to: eight of about the same number
+        /// of documents, more than a fifth of a segment's documents replaced or deleted, deletes
+        /// that nothing needs any more, more than 32 segments.
+        ///
+        /// Works on all processors but one, at low priority, and takes a share of the time that
+        /// grows with the number of segments. False: only ``Store/compact(all:progress:)`` merges.
+        public var compactsInBackground = true
+        /// Segments at which writers wait for merges in the background, 8 to 1,000,000.
+        ///
+        /// Merges that cannot help, being paused or short of space, do not stop writing.
+        public var segmentLimit = 64
         /// Threads of one search, 1 to 1,024; `nil`: one for each processor.
         public var searchThreadCount: Int?
 
@@ -115,6 +126,8 @@ extension Store.Configuration {
         options.expiresSnapshots = expiresSnapshots
         let scrub = try Self.check(scrubBytesPerSecond, "scrubBytesPerSecond", 0...1 << 40)
         options.scrubBytesPerSecond = isReadOnly ? 0 : scrub
+        options.compactsInBackground = compactsInBackground
+        options.segmentLimit = try Self.check(segmentLimit, "segmentLimit", 8...1_000_000)
         if let searchThreadCount {
             options.scanThreadCount = try Self.check(
                 searchThreadCount,

@@ -32,15 +32,6 @@ extension Store {
         public let commitCount: UInt64
         /// Syncs of the log since the store was opened; less than the commits where writers shared.
         public let syncCount: UInt64
-        /// Bytes of ids, texts, metadata and vectors that commits gave since the store was opened.
-        public let givenByteCount: UInt64
-        /// Bytes written for them to the log, and by checkpoints and compactions to documents,
-        /// vectors and deletions.
-        public let writtenByteCount: UInt64
-        /// Bytes written besides to files that can be made again from others.
-        public let derivedWrittenByteCount: UInt64
-        /// `writtenByteCount` for each byte given; `nil` before the first commit.
-        public let writeAmplification: Double?
         /// Times that memory was written to a segment since the store was opened.
         public let checkpointCount: UInt64
         /// Document blocks that were found in memory.
@@ -53,6 +44,17 @@ extension Store {
         public let lastBackgroundError: MoraineError?
         /// Why the store takes no writes until it is opened again, `nil` when it does.
         public let poison: MoraineError?
+
+        /// Merges of segments since the store was opened.
+        public let compactionCount: UInt64
+        /// Merges that run in the background now.
+        public let runningCompactionCount: Int
+        /// True while merges in the background rest.
+        public let isCompactionPaused: Bool
+        /// Bytes of segments that merges have read since the store was opened.
+        public let compactionReadByteCount: UInt64
+        /// Bytes of segments that merges have written since the store was opened.
+        public let compactionWrittenByteCount: UInt64
 
         /// Snapshots that are kept, oldest first.
         public let snapshots: [SnapshotEntry]
@@ -136,15 +138,16 @@ extension Store {
             commitCount = statistics.commitCount
             syncCount = statistics.syncCount
             checkpointCount = statistics.checkpointCount
-            givenByteCount = statistics.volume.givenByteCount
-            writtenByteCount = statistics.volume.logByteCount + statistics.volume.truthByteCount
-            derivedWrittenByteCount = statistics.volume.derivedByteCount
-            writeAmplification = statistics.volume.amplification
             blockCacheHitCount = statistics.blockCacheHits
             blockCacheMissCount = statistics.blockCacheMisses
             blockCacheByteCount = statistics.blockCacheByteCount
             lastBackgroundError = statistics.lastBackgroundError.map { MoraineError($0) }
             poison = statistics.poison.map { MoraineError($0) }
+            compactionCount = statistics.compactions.count
+            runningCompactionCount = statistics.runningCompactionCount
+            isCompactionPaused = statistics.isCompactionPaused
+            compactionReadByteCount = statistics.compactions.readByteCount
+            compactionWrittenByteCount = statistics.compactions.writtenByteCount
             snapshots = statistics.snapshots.map { SnapshotEntry($0) }
             pinnedByteCount = statistics.pinnedByteCount
             expiredSnapshotCount = statistics.expiredSnapshotCount

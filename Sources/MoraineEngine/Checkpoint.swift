@@ -312,8 +312,9 @@ extension Writer {
         try commitEdits(edits)
 
         newCollections.removeAll { $0.lsn <= sealed.lsn }
-        for entry in built.deletions { persistedDead[entry.segmentID] = Int(entry.deadRowCount) }
+        for entry in built.deletions { floorDead[entry.segmentID] = sealed.dead[entry.segmentID] }
         if let segment {
+            floorDead[segment.id] = DeadRows(rowCount: segment.files.rowCount)
             // Rows that commits behind the sealed LSN have ended since.
             let dead = built.rows.indices.filter {
                 sealed.table.row(Int(built.rows[$0])).pointee.deathLSN != nil
@@ -330,8 +331,6 @@ extension Writer {
         self.sealed = nil
         checkpointFailure = nil
         checkpointCount += 1
-        if let entry = built.entry { volume.count(entry) }
-        for entry in built.deletions { volume.truthByteCount += entry.file.byteCount }
         closedLogByteCount = closedLogByteCount(after: dropped)
         publish(self)
         recycle(dropped)

@@ -44,7 +44,6 @@ extension Engine {
             current.withLock { current in
                 guard let now = current, now.lsn <= version.lsn else { return }
                 current = version
-                followed.withLock { $0 = FollowedLog(opened) }
             }
         }
         snapshots.expire()
@@ -72,6 +71,7 @@ extension Engine {
         }
         commits?.close()
         syncs.withLock { $0 }?.close()
+        compactions.close()
         var failure: StoreError?
         if writer != nil, WorkerThread.processID == processID {
             do throws(StoreError) { try closeWriter() } catch { failure = error }
@@ -81,6 +81,7 @@ extension Engine {
             work = nil
         }
         current.withLock { $0 = nil }
+        if writer != nil { reaper.reap(options.fileSystem, folder: folder) }
         scanPool.close()
         fileLock?.release()
         if let failure { throw failure }

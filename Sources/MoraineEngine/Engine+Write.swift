@@ -153,30 +153,43 @@ extension Engine {
     /// Runs `body` under the commit lock once the memtable has room, and, for logged commits, once
     /// no earlier commit is in memory only.
     ///
-    /// Writers wait here while a checkpoint is written.
+    /// Writers wait here while a checkpoint is written, and while there are too many segments.
     private func makeRoom(isLogged: Bool, _ body: (Writer) -> Void) throws(StoreError) {
+        var waitsForMerges = options.runsInBackground && options.compactsInBackground
         while true {
-            let isDone = withWriter { writer -> Bool in
+            let obstacle = withWriter { writer -> Obstacle? in
                 let mustFlush = isLogged && writer.unloggedLSN > writer.state.floor
-                if mustFlush || writer.isFull {
-                    if writer.poison == nil {
-                        if writer.sealed != nil || mustFlush {
-                            if writer.sealed == nil { writer.seal() }
-                            return false
-                        }
-                        writer.seal()
-                        checkpoints.withLock { $0 }?.request()
+                if mustFlush || writer.isFull, writer.poison == nil {
+                    if writer.sealed != nil || mustFlush {
+                        if writer.sealed == nil { writer.seal() }
+                        return .checkpoint
                     }
+                    if waitsForMerges, writer.segments.count >= options.segmentLimit {
+                        return .tooManySegments
+                    }
+                    writer.seal()
+                    checkpoints.withLock { $0 }?.request()
                 } else if !isLogged, writer.wantsEarlyCheckpoint, writer.poison == nil {
                     writer.seal()
                     checkpoints.withLock { $0 }?.request()
                 }
                 body(writer)
-                return true
+                return nil
             }
-            if isDone { return }
-            try waitForCheckpoint()
+            switch obstacle {
+            case nil: return
+            case .checkpoint: try waitForCheckpoint()
+            case .tooManySegments:
+                // Merges that cannot help, being paused or out of space, must not stop all writing.
+                waitsForMerges = compactions.waitForMerge()
+            }
         }
+    }
+
+    /// What a writer waits for.
+    private enum Obstacle {
+        case checkpoint
+        case tooManySegments
     }
 
     private func waitForCheckpoint() throws(StoreError) {
@@ -214,6 +227,12 @@ extension Engine {
 
     /// Writes the sealed memtable, if there is one, to a segment and takes it into the store.
     func writeCheckpoint() throws(StoreError) {
+        try installing.withLock { _ throws(StoreError) in try buildAndInstallCheckpoint() }
+        reaper.reap(options.fileSystem, folder: folder)
+        requestCompaction()
+    }
+
+    private func buildAndInstallCheckpoint() throws(StoreError) {
         do throws(StoreError) {
             let builder = try withWriter { writer throws(StoreError) -> CheckpointBuilder? in
                 try writer.checkWritable()
@@ -224,7 +243,7 @@ extension Engine {
                     storeID: writer.root.storeID,
                     codec: options.codec,
                     sealed: sealed,
-                    persistedDead: writer.persistedDead,
+                    persistedDead: writer.floorDead.mapValues(\.count),
                     ids: ids,
                     isParallel: options.runsInBackground
                 )

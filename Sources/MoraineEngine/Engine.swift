@@ -26,13 +26,15 @@ package final class Engine: Sendable {
     let scanPool: ScanPool
     let snapshots: SnapshotRegistry
     let scrubber: Scrubber
+    package let compactions: CompactionScheduler
+    let reaper: FileReaper
+    /// Held while what was built is taken into the store; taken before the commit lock.
+    let installing = Mutex(())
     let fileLock: (any FileLock)?
     let processID: Int32
     /// The newest version; `nil` once closed.
     let current: Mutex<Version?>
     let closing = Mutex(false)
-    /// For a reader: the log as of the last refresh.
-    let followed: Mutex<FollowedLog>
     /// Guards `writer`; `nil` for a reader.
     let commitLock = Mutex(())
     let writer: Writer?
@@ -210,8 +212,14 @@ package final class Engine: Sendable {
         scanPool = ScanPool(width: options.scanThreadCount)
         snapshots = SnapshotRegistry(options: options)
         scrubber = Scrubber(options: options, folder: folder, storeID: opened.root.storeID)
+        compactions = CompactionScheduler(threadCount: options.compactionThreadCount)
+        let isThreaded = options.runsInBackground
+        let owner = WeakEngine()
+        reaper = FileReaper {
+            guard isThreaded, let engine = owner.engine else { return }
+            Maintenance.shared.request(engine, afterMilliseconds: 0)
+        }
         openingNotes = opened.notes
-        followed = Mutex(FollowedLog(opened))
         ids = IDCounters(
             nextFile: opened.nextFileID,
             nextCollection: opened.nextCollectionID
@@ -228,6 +236,8 @@ package final class Engine: Sendable {
         )
         writer =
             lock == nil ? nil : Writer(options: options, folder: folder, opened: opened, ids: ids)
+        owner.engine = self
+        compactions.serve(self)
     }
 
     /// Starts the writer's threads, and the writer itself when there are commits to make safe.
@@ -260,5 +270,6 @@ package final class Engine: Sendable {
         }
         if withWriter({ $0.isFull }) { work.request() }
         scheduleMaintenance()
+        requestCompaction()
     }
 }

@@ -36,6 +36,14 @@ package struct EngineOptions: Sendable {
     package var codec = Codec.lz4
     /// False: no threads; the caller's calls do everything, as tests and the simulator need it.
     package var runsInBackground = true
+    /// Compact when there is reason to, on threads of its own.
+    ///
+    /// Only with `runsInBackground`; false: only when asked to.
+    package var compactsInBackground = true
+    /// Threads that compact in the background: all processors but one.
+    package var compactionThreadCount = max(1, WorkerThread.processorCount - 1)
+    /// Segments at which writers wait for compaction.
+    package var segmentLimit = 64
     /// The age at which a pin expires, in milliseconds; `nil`: never.
     package var snapshotAgeMilliseconds: UInt64? = 3_600_000
     /// False: pins above that age are reported and stay.
@@ -56,6 +64,15 @@ package struct EngineOptions: Sendable {
     package var blockCacheByteCount: Int {
         max(1 << 20, min(memoryByteCount / 2, memoryByteCount - 3 * memtableLimit))
     }
+
+    /// Rows that one compaction puts into a segment at most: it needs less than
+    /// ``compactionRowByteCount`` bytes of memory for each, and may take a quarter of the budget.
+    package var compactionRowLimit: Int {
+        max(65_536, memoryByteCount / 4 / EngineOptions.compactionRowByteCount)
+    }
+
+    /// Keys while the filter is built, the order of rows, and where each row went.
+    static let compactionRowByteCount = 48
 
     /// Live log bytes at which a checkpoint is forced.
     package var logByteLimit: UInt64 { UInt64(4 * memtableLimit) }

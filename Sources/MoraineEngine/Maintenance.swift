@@ -108,6 +108,7 @@ extension Engine {
     /// again, `nil` when nothing waits.
     func maintain() -> UInt64? {
         snapshots.expire()
+        if writer != nil { reaper.reap(options.fileSystem, folder: folder) }
         let expiry = snapshots.millisecondsToExpiry
         guard let scrub = scrubber.tick(self) else { return expiry }
         return min(scrub, expiry ?? .max)

@@ -15,6 +15,8 @@ struct OpenedState {
     var isRootWhole: Bool
     var state: StoreState
     var segments: [SegmentView] = []
+    /// Dead rows of each segment as of the floor.
+    var floorDead: [UInt64: DeadRows] = [:]
     var memtable = MemTable()
     var collections: CollectionTable
     var newCollections: [(shape: CollectionShape, lsn: UInt64)] = []
@@ -72,7 +74,9 @@ struct StoreOpener {
         for case .failure(let error) in copies.copies { opened.notes.append(error) }
         if let torn = manifest.torn { opened.notes.append(torn) }
         for entry in state.segments {
-            opened.segments.append(try view(of: entry, state, root))
+            let view = try view(of: entry, state, root)
+            opened.segments.append(view)
+            opened.floorDead[entry.id] = view.dead
         }
         if !promisedOnly {
             try LogFiles.checkUnlisted(fileSystem, folder: folder, root: root, state: state)

@@ -5,6 +5,7 @@ package import MoraineFormat
 package import MoraineSegments
 package import MoraineStorage
 package import MoraineVectors
+import Synchronization
 
 /// An immutable segment, open for reading.
 package final class Segment: Sendable {
@@ -12,12 +13,26 @@ package final class Segment: Sendable {
     package let files: SegmentReader
     /// `nil` when no row has a vector.
     package let vectors: VectorFile?
+    /// Set once the segment is no longer part of the store.
+    private let reaper = Mutex<FileReaper?>(nil)
 
     package var id: UInt64 { entry.id }
     package var rowCount: Int { Int(entry.rowCount) }
     /// Bytes of its files.
     package var byteCount: UInt64 {
         entry.document.byteCount + entry.key.byteCount + (entry.vector?.byteCount ?? 0)
+    }
+
+    /// Has the files removed when the last holder of this object lets go of it.
+    func retire(_ reaper: FileReaper) { self.reaper.withLock { $0 = reaper } }
+
+    deinit {
+        guard let reaper = reaper.withLock({ $0 }) else { return }
+        var names = [FileNames.key(id, fileID: entry.key.fileID)]
+        if entry.vector != nil { names.append(FileNames.vector(id)) }
+        // The documents last: what is left after a crash is judged by them.
+        names.append(FileNames.document(id))
+        reaper.add(names)
     }
 
     package init(

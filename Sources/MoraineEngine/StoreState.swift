@@ -19,6 +19,8 @@ package struct StoreState: Sendable, Equatable {
     package var segments: [SegmentEntry] = []
     /// By segment.
     package var deletions: [UInt64: DeletionsEntry] = [:]
+    /// Segments that edits have taken out of the store and whose files may still be there.
+    package var dropped: Set<UInt64> = []
     /// Live log files, oldest first.
     package var logs: [LogEntry] = []
     /// Every commit up to here is in segments.
@@ -55,8 +57,7 @@ package struct StoreState: Sendable, Equatable {
                 "a new id",
                 "\(entry.id)"
             )
-            for input in entry.inputs { deletions[input] = nil }
-            segments.removeAll { entry.inputs.contains($0.id) }
+            for input in entry.inputs { drop(input) }
             segments.append(entry)
         case .deletions(let entry):
             let segment = segments.first { $0.id == entry.segmentID }
@@ -92,7 +93,14 @@ package struct StoreState: Sendable, Equatable {
             )
             floor = lsn
             floorTime = commitTime
+        case .segmentDropped(let id): drop(id)
         }
+    }
+
+    private mutating func drop(_ segmentID: UInt64) {
+        segments.removeAll { $0.id == segmentID }
+        deletions[segmentID] = nil
+        dropped.insert(segmentID)
     }
 
     private func expect(
@@ -125,6 +133,7 @@ package struct StoreState: Sendable, Equatable {
         for segment in segments {
             if let entry = deletions[segment.id] { edits.append(.deletions(entry)) }
         }
+        for id in dropped.sorted() { edits.append(.segmentDropped(id: id)) }
         for log in logs { edits.append(.log(log)) }
         return edits
     }

@@ -419,6 +419,7 @@ extension Writer {
         let id = ids.allocateFile()
         var next = state
         next.nextFileID = ids.nextFile
+        next.dropped = try droppedThatRemain()
         let fresh: ManifestWriter
         do throws(StoreError) {
             fresh = try ManifestWriter(

@@ -4,6 +4,7 @@
 import MoraineBytes
 import MoraineFiles
 import MoraineFormat
+import MoraineSegments
 import MoraineStorage
 
 extension Writer {
@@ -19,9 +20,7 @@ extension Writer {
                     try remove(name)
                 }
             }
-            try forEachName(FileNames.segmentFolder) { name, parsed throws(FileError) in
-                if try isOrphanOfSegments(name, parsed) { try remove(name) }
-            }
+            try removeOrphansOfSegments()
             let temporary = FileNames.path(folder, FileNames.temporaryFolder)
             for entry in try fileSystem.list(temporary) where !entry.isDirectory {
                 try fileSystem.remove(temporary + "/" + entry.name)
@@ -45,39 +44,61 @@ extension Writer {
         try fileSystem.remove(FileNames.path(folder, name))
     }
 
-    private func isOrphanOfSegments(_ name: String, _ parsed: FileNames.Parsed)
-        throws(FileError) -> Bool
-    {
-        let segmentID: UInt64
-        let isNamed: Bool
-        switch parsed {
-        case .document(let id):
-            segmentID = id
-            isNamed = state.segments.contains { $0.id == id }
-        case .vector(let id):
-            segmentID = id
-            isNamed = state.segments.contains { $0.id == id && $0.vector != nil }
-        case .key(let id, let fileID):
-            segmentID = id
-            isNamed = state.segments.contains { $0.id == id && $0.key.fileID == fileID }
-        case .deletions(let id, let fileID):
-            segmentID = id
-            isNamed = state.deletions[id]?.file.fileID == fileID
-        default:
-            return false
+    /// Segments that were dropped and of which there is still a file.
+    func droppedThatRemain() throws(StoreError) -> Set<UInt64> {
+        do throws(FileError) {
+            // DURABLE: a file that was removed must not come back once nobody knows that it was
+            // dropped.
+            try fileSystem.syncDirectory(FileNames.path(folder, FileNames.segmentFolder))
+            var present: Set<UInt64> = []
+            try forEachName(FileNames.segmentFolder) { _, parsed in
+                if let id = parsed.segmentID { present.insert(id) }
+            }
+            return state.dropped.intersection(present)
+        } catch {
+            throw StoreError(error, doing: "look for files of dropped segments")
         }
-        if isNamed { return false }
-        // Of a segment that is part of the store, other files are older or unfinished ones.
-        if state.segments.contains(where: { $0.id == segmentID }) { return true }
-        return try !holdsOnlyCommitsBelowFloor(name)
     }
 
-    /// True for a whole segment file whose commits the log no longer has: nobody's to delete.
-    private func holdsOnlyCommitsBelowFloor(_ name: String) throws(FileError) -> Bool {
-        let path = FileNames.path(folder, name)
+    private func removeOrphansOfSegments() throws(FileError) {
+        var files: [UInt64: [(name: String, parsed: FileNames.Parsed)]] = [:]
+        try forEachName(FileNames.segmentFolder) { name, parsed in
+            if let id = parsed.segmentID { files[id, default: []].append((name, parsed)) }
+        }
+        for (id, names) in files.sorted(by: { $0.key < $1.key }) {
+            if let entry = state.segments.first(where: { $0.id == id }) {
+                // Of a segment that is part of the store, other files are older or unfinished ones.
+                for (name, parsed) in names where !isNamed(parsed, by: entry) { try remove(name) }
+            } else if try mayRemove(id) {
+                let document = FileNames.document(id)
+                for (name, _) in names where name != document { try remove(name) }
+                // Last: should this be interrupted, it tells what the others were.
+                for (name, _) in names where name == document { try remove(name) }
+            }
+        }
+    }
+
+    private func isNamed(_ parsed: FileNames.Parsed, by entry: SegmentEntry) -> Bool {
+        switch parsed {
+        case .document: true
+        case .vector: entry.vector != nil
+        case .key(_, let fileID): entry.key.fileID == fileID
+        case .deletions(_, let fileID): state.deletions[entry.id]?.file.fileID == fileID
+        default: false
+        }
+    }
+
+    /// Whether the files of a segment that is not part of the store may go.
+    ///
+    /// They may when an edit dropped it, when it was never finished, when the log still has its
+    /// commits, or when it was made of segments that are part of the store or dropped. What is
+    /// left is a whole segment that nobody knows: not ours to remove.
+    private func mayRemove(_ id: UInt64) throws(FileError) -> Bool {
+        if state.dropped.contains(id) { return true }
+        let path = FileNames.path(folder, FileNames.document(id))
         guard let info = try fileSystem.info(path),
             info.byteCount >= UInt64(FileHeader.byteCount + FileFooter.byteCount)
-        else { return false }
+        else { return true }
         let file = try fileSystem.open(path, .read)
         defer { file.close() }
         let bytes = try file.readBytes(
@@ -85,7 +106,37 @@ extension Writer {
             count: FileFooter.byteCount
         )
         let footer = bytes.withUnsafeBytes { try? FileFooter(decoding: $0, storeID: root.storeID) }
-        guard let footer else { return false }
-        return footer.maxLSN > 0 && footer.maxLSN <= state.floor
+        guard let footer, footer.maxLSN > 0, footer.maxLSN <= state.floor else { return true }
+        return isUnnamedMerge(id, footer)
+    }
+
+    /// True for the output of a merge that was not taken into the store.
+    private func isUnnamedMerge(_ id: UInt64, _ footer: FileFooter) -> Bool {
+        let document = try? DocumentFile(
+            fileSystem: fileSystem,
+            root: folder,
+            segmentID: id,
+            storeID: root.storeID,
+            reference: SealedFileReference(
+                fileID: footer.fileID,
+                byteCount: footer.fileByteCount,
+                footerChecksum: footer.encode(storeID: root.storeID).checksum
+            ),
+            cache: nil
+        )
+        guard let inputs = document?.inputs, !inputs.isEmpty else { return false }
+        return inputs.allSatisfy { input in
+            state.dropped.contains(input) || state.segments.contains { $0.id == input }
+        }
+    }
+}
+
+extension FileNames.Parsed {
+    /// The segment that a file belongs to.
+    fileprivate var segmentID: UInt64? {
+        switch self {
+        case .document(let id), .vector(let id), .key(let id, _), .deletions(let id, _): id
+        default: nil
+        }
     }
 }

@@ -20,7 +20,7 @@ struct SealedMemTable: Sendable {
     let lsn: UInt64
     let time: UInt64
     /// The dead rows of every segment as of that commit.
-    let dead: [UInt64: DeadRows]
+    var dead: [UInt64: DeadRows]
     let collections: CollectionTable
 }
 
@@ -63,8 +63,8 @@ final class Writer: @unchecked Sendable {
     /// Collections made since the last checkpoint, with their LSN.
     var newCollections: [(shape: CollectionShape, lsn: UInt64)] = []
     var segments: [SegmentView]
-    /// Dead rows of each segment that its deletion file holds.
-    var persistedDead: [UInt64: Int]
+    /// Dead rows of each segment as of the floor: what its deletion file holds.
+    var floorDead: [UInt64: DeadRows]
 
     /// The last commit applied.
     var lastLSN: UInt64
@@ -80,8 +80,8 @@ final class Writer: @unchecked Sendable {
     var checkpointFailure: StoreError?
 
     var commitCount: UInt64 = 0
-    var volume = WriteVolume()
     var checkpointCount: UInt64 = 0
+    var compactions = CompactionCounters()
     /// Syncs of log files that are no longer current.
     var retiredSyncCount: UInt64 = 0
     /// Shows readers the state after the last commit.
@@ -103,7 +103,7 @@ final class Writer: @unchecked Sendable {
         collections = opened.collections
         newCollections = opened.newCollections
         segments = opened.segments
-        persistedDead = opened.state.deletions.mapValues { Int($0.deadRowCount) }
+        floorDead = opened.floorDead
         lastLSN = opened.lastLSN
         lastTime = opened.lastTime
         self.ids = ids
@@ -143,7 +143,6 @@ final class Writer: @unchecked Sendable {
             for request in group { request.finish(.refused(error)) }
             return
         }
-        let logStart = log?.position ?? 0
         for request in group {
             do throws(StoreError) {
                 if request.created.contains(where: { collections[$0.name] != nil }) {
@@ -166,8 +165,6 @@ final class Writer: @unchecked Sendable {
             return
         }
         commitCount += UInt64(accepted.count)
-        volume.givenByteCount += accepted.reduce(0) { $0 + UInt64($1.0.payload.count) }
-        volume.logByteCount += (log?.position ?? 0) - logStart
         publish(self)
         for (request, lsn) in accepted { request.finish(.committed(lsn: lsn)) }
     }

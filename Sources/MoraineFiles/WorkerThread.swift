@@ -16,14 +16,22 @@ package final class WorkerThread: @unchecked Sendable {  // all stored propertie
 
     /// Starts a thread; `nil` when the system has none left.
     ///
-    /// - Parameter body: runs on the new thread; the thread keeps it until it ends.
-    package init?(_ body: @escaping @Sendable () -> Void) {
+    /// - Parameters:
+    ///   - isBackground: gives way to other threads where the processors are busy.
+    ///   - body: runs on the new thread; the thread keeps it until it ends.
+    package init?(isBackground: Bool = false, _ body: @escaping @Sendable () -> Void) {
         #if canImport(Darwin)
         var handle: pthread_t?
         #else
         var handle = pthread_t()
         #endif
-        let context = Unmanaged.passRetained(ThreadBody(body))
+        let threadBody =
+            isBackground
+            ? ThreadBody {
+                mk_lower_priority()
+                body()
+            } : ThreadBody(body)
+        let context = Unmanaged.passRetained(threadBody)
         let status = pthread_create(&handle, nil, runThreadBody, context.toOpaque())
         guard status == 0 else {
             context.release()
@@ -40,6 +48,16 @@ package final class WorkerThread: @unchecked Sendable {  // all stored propertie
 
     /// Processors that this process may use.
     package static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
+    /// Blocks the calling thread for a while.
+    package static func sleep(nanoseconds: UInt64) {
+        var rest = timespec(
+            tv_sec: Int(nanoseconds / 1_000_000_000),
+            tv_nsec: Int(nanoseconds % 1_000_000_000)
+        )
+        var left = timespec()
+        while nanosleep(&rest, &left) != 0 { rest = left }
+    }
 
     /// Lets the thread go; nobody waits for its end.
     ///

@@ -112,6 +112,7 @@ package enum SectionType {
     package static let documentBlocks: UInt32 = 1
     package static let blockIndex: UInt32 = 2
     package static let schema: UInt32 = 3
+    package static let inputs: UInt32 = 4
     package static let keyBlocks: UInt32 = 16
     package static let fences: UInt32 = 17
     package static let filter: UInt32 = 18

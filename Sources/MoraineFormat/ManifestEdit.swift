@@ -11,6 +11,8 @@ package enum ManifestEdit: Sendable, Equatable {
     case log(LogEntry)
     case logDropped(sequence: UInt64)
     case floor(lsn: UInt64, commitTime: UInt64)
+    /// A segment that is no longer part of the store; its files may still be there.
+    case segmentDropped(id: UInt64)
 
     /// On disk: never renumber.
     private enum Tag: UInt8 {
@@ -21,6 +23,7 @@ package enum ManifestEdit: Sendable, Equatable {
         case log = 5
         case logDropped = 6
         case floor = 7
+        case segmentDropped = 10
     }
 }
 
@@ -125,6 +128,9 @@ extension ManifestEdit {
             writer.writeUInt8(Tag.floor.rawValue)
             writer.writeVarint(lsn)
             writer.writeVarint(commitTime)
+        case .segmentDropped(let id):
+            writer.writeUInt8(Tag.segmentDropped.rawValue)
+            writer.writeVarint(id)
         }
     }
 
@@ -166,6 +172,7 @@ extension ManifestEdit {
         case .floor:
             let lsn = try reader.readVarint("LSN")
             return .floor(lsn: lsn, commitTime: try reader.readVarint("commitTime"))
+        case .segmentDropped: return .segmentDropped(id: try reader.readVarint("segment id"))
         case nil:
             throw FormatError(
                 .newer,

@@ -13,6 +13,8 @@ package final class DocumentFile: Sendable {
     package let segmentID: UInt64
     /// The collections with records in this segment, ascending.
     package let collections: [SegmentCollection]
+    /// The segments that this one was compacted from; empty after a flush.
+    package let inputs: [UInt64]
     let index: [BlockIndexEntry]
     /// Blocks 0 ..< this hold documents, those from there on tombstones.
     package let documentBlockCount: Int
@@ -60,6 +62,28 @@ package final class DocumentFile: Sendable {
         collections = try DocumentFile.decode(schema, file) { bytes throws(FormatError) in
             try SegmentCollection.decode(bytes, rowCount: UInt64(rows))
         }
+        if let section = file.section(SectionType.inputs) {
+            inputs = try DocumentFile.decode(section, file, DocumentFile.readInputs)
+        } else {
+            inputs = []
+        }
+    }
+
+    private static func readInputs(_ bytes: UnsafeRawBufferPointer) throws(FormatError) -> [UInt64]
+    {
+        guard bytes.count > 0, bytes.count % 8 == 0 else {
+            throw FormatError(
+                .truncated,
+                at: 0,
+                field: "inputs",
+                expected: "segment ids of 8 bytes each",
+                found: "\(bytes.count) bytes"
+            )
+        }
+        var reader = ByteReader(bytes)
+        var ids: [UInt64] = []
+        while !reader.isAtEnd { ids.append(try reader.readUInt64("input")) }
+        return ids
     }
 
     package var footer: FileFooter { file.footer }
@@ -69,22 +93,6 @@ package final class DocumentFile: Sendable {
     /// The collection with that id, when the segment has records of it.
     package func collection(_ id: UInt32) -> SegmentCollection? {
         collections.first { $0.shape.id == id }
-    }
-
-    /// Bytes of the rows before and after compression; a block that holds other rows too counts by
-    /// its share.
-    package func byteCounts(of rows: Range<UInt32>) -> (raw: UInt64, stored: UInt64) {
-        guard !rows.isEmpty else { return (0, 0) }
-        var raw: UInt64 = 0
-        var stored: UInt64 = 0
-        for entry in index[blockNumber(of: rows.lowerBound)..<documentBlockCount] {
-            guard entry.firstRow < rows.upperBound else { break }
-            let block = entry.firstRow..<(entry.firstRow + entry.recordCount)
-            let count = UInt64(rows.clamped(to: block).count)
-            raw += UInt64(entry.rawByteCount) * count / UInt64(entry.recordCount)
-            stored += UInt64(entry.storedByteCount) * count / UInt64(entry.recordCount)
-        }
-        return (raw, stored)
     }
 
     /// The block that holds a row.
@@ -166,6 +174,20 @@ package final class DocumentFile: Sendable {
 
     /// Reads, checks and decompresses a block, past the cache.
     func readBlock(_ number: Int) throws(StoreError) -> DecodedBlock {
+        try withStoredBlock(number) { _, block in block }
+    }
+
+    /// A block as it is stored, and decompressed.
+    func readStoredBlock(_ number: Int) throws(StoreError) -> (StoredBlock, DecodedBlock) {
+        try withStoredBlock(number) { payload, block in
+            (StoredBlock(header: block.header, payload: Array(payload)), block)
+        }
+    }
+
+    private func withStoredBlock<R>(
+        _ number: Int,
+        _ body: (UnsafeRawBufferPointer, DecodedBlock) -> R
+    ) throws(StoreError) -> R {
         let entry = index[number]
         // In range: the index was held against the section's length.
         let byteCount = DocumentBlockHeader.byteCount + Int(entry.storedByteCount)
@@ -174,7 +196,12 @@ package final class DocumentFile: Sendable {
         let blocks = try file.requiredSection(SectionType.documentBlocks)
         try blocks.read(into: buffer, at: entry.offset - blocks.entry.offset)
         do throws(FormatError) {
-            return try decodeBlock(UnsafeRawBufferPointer(buffer), number, entry)
+            let bytes = UnsafeRawBufferPointer(buffer)
+            let block = try decodeBlock(bytes, number, entry)
+            let payload = UnsafeRawBufferPointer(
+                rebasing: bytes[DocumentBlockHeader.byteCount...]
+            )
+            return body(payload, block)
         } catch {
             throw StoreError(error, path: file.path, base: entry.offset)
         }

@@ -96,6 +96,31 @@ package final class DocumentFileWriter {
         return rowCount - 1
     }
 
+    /// Adds documents that a merge has put into blocks, whose keys are above those of all
+    /// documents before.
+    func append(_ run: DocumentRun) throws(StoreError) {
+        precondition(documents.recordCount == 0, "single documents and runs do not mix")
+        precondition(
+            UInt64(rowCount) + UInt64(run.rowCount) <= FormatLimits.segmentRowCount,
+            "the segment is full"
+        )
+        for block in run.blocks {
+            var placed = block
+            placed.header.segmentID = segmentID
+            placed.header.firstRow = rowCount
+            rowCount += block.header.recordCount
+            try write(placed)
+        }
+        firstRowOfBlock = rowCount
+        for (collectionID, count) in run.rowCountByCollection {
+            rowCountByCollection[collectionID, default: 0] += count
+        }
+        if run.rowCount > 0 {
+            count(run.minLSN)
+            count(run.maxLSN)
+        }
+    }
+
     /// Adds a tombstone, whose key is above those of all tombstones before and no document's.
     package func addTombstone(
         collectionID: UInt32,
@@ -120,8 +145,12 @@ package final class DocumentFileWriter {
 
     /// Writes what is left, index, schema and the frame, and syncs the file.
     ///
-    /// - Parameter collections: the shapes of at least those collections that have a record.
-    package func finish(collections: [CollectionShape]) throws(StoreError) -> SealedFileReference {
+    /// - Parameters:
+    ///   - collections: the shapes of at least those collections that have a record.
+    ///   - inputs: the segments that a compaction read; empty after a flush.
+    package func finish(collections: [CollectionShape], inputs: [UInt64] = []) throws(StoreError)
+        -> SealedFileReference
+    {
         if documents.recordCount > 0 { try closeDocuments() }
         if tombstones.recordCount > 0 { closeTombstones() }
         for block in tombstoneBlocks { try write(block) }
@@ -137,6 +166,14 @@ package final class DocumentFileWriter {
         try file.beginSection(SectionType.schema)
         try file.append(schema)
         try file.endSection()
+
+        if !inputs.isEmpty {
+            var list = ByteWriter(capacity: inputs.count * 8)
+            for input in inputs { list.writeUInt64(input) }
+            try file.beginSection(SectionType.inputs)
+            try file.append(list)
+            try file.endSection()
+        }
         return try file.finish(rowCount: UInt64(rowCount), minLSN: minLSN, maxLSN: maxLSN)
     }
 

@@ -68,6 +68,9 @@ package final class SegmentWriter {
         )
     }
 
+    /// True without a document and without a tombstone.
+    package var isEmpty: Bool { documents.rowCount == 0 && documents.tombstoneCount == 0 }
+
     /// Rows so far: the row that the next document gets.
     package var rowCount: UInt32 { documents.rowCount }
 
@@ -105,6 +108,14 @@ package final class SegmentWriter {
         )
     }
 
+    /// Adds the key of the next row of a merge, whose document comes with a run.
+    package func addKey(_ key: UnsafeRawBufferPointer, _ entry: KeyEntry) throws(StoreError) {
+        try keys.add(key: key, lsn: entry.lsn, created: entry.created, expiry: entry.expiry)
+    }
+
+    /// Adds the documents of a merge: the runs come in the order of their rows.
+    package func append(_ run: DocumentRun) throws(StoreError) { try documents.append(run) }
+
     /// Adds the tombstone of a delete at `time`; its key is above those of all tombstones before,
     /// and no document of the segment has it.
     package func addTombstone(
@@ -128,10 +139,14 @@ package final class SegmentWriter {
     ///
     /// The folder is the caller's to sync.
     ///
-    /// - Parameter collections: the shapes of at least those collections that have a record.
-    package func finish(collections: [CollectionShape]) throws(StoreError) -> SegmentFiles {
+    /// - Parameters:
+    ///   - collections: the shapes of at least those collections that have a record.
+    ///   - inputs: the segments that a compaction read; empty after a flush.
+    package func finish(collections: [CollectionShape], inputs: [UInt64] = []) throws(StoreError)
+        -> SegmentFiles
+    {
         do throws(StoreError) {
-            let document = try documents.finish(collections: collections)
+            let document = try documents.finish(collections: collections, inputs: inputs)
             do throws(StoreError) {
                 let key = try keys.finish()
                 return SegmentFiles(

@@ -320,7 +320,18 @@ extension GoldenCase {
         let all = written { writer in
             for (_, edit) in edits { edit.encode(into: &writer) }
         }
+        let dropped = ManifestEdit.segmentDropped(id: 7)
         return cases + [
+            GoldenCase(
+                file: "manifest.hex",
+                title: "Segment dropped",
+                encode: { written { dropped.encode(into: &$0) } },
+                decode: { bytes throws(FormatError) in
+                    try whole(bytes) { reader throws(FormatError) in
+                        try ManifestEdit.decode(&reader)
+                    } == dropped
+                }
+            ),
             record(
                 "manifest.hex",
                 "Record",
@@ -333,7 +344,7 @@ extension GoldenCase {
                     operationCount: 7,
                     payloadByteCount: all.count
                 )
-            ) { all }
+            ) { all },
         ]
     }
 }

@@ -434,14 +434,14 @@ Footer = namedtuple(
     "fileID footerChecksum end",
 )
 CHUNK = 64 * KIB
-BLOCKS, BLOCK_INDEX, SCHEMA = 1, 2, 3
+BLOCKS, BLOCK_INDEX, SCHEMA, INPUTS = 1, 2, 3, 4
 KEY_BLOCKS, FENCES, FILTER = 16, 17, 18
 SPACES, VECTORS, ROW_MAP, NORMS = 31, 32, 33, 34
 SUMMARY, CONTAINERS = 48, 49
 CHECKSUM_TABLE = 255
 FIRST_SECTION = {b"DC": 64, b"KY": 4096, b"VC": 4096, b"DL": 64}
 SECTION_TYPES = {
-    b"DC": {BLOCKS, BLOCK_INDEX, SCHEMA},
+    b"DC": {BLOCKS, BLOCK_INDEX, SCHEMA, INPUTS},
     b"VC": {SPACES, VECTORS, ROW_MAP, NORMS},
     b"DL": {SUMMARY, CONTAINERS},
 }
@@ -784,6 +784,7 @@ Deletions = namedtuple("Deletions", "segment fileID byteCount footerChecksum dea
 NamedLog = namedtuple("NamedLog", "sequence epoch firstLSN")
 Counters = namedtuple("Counters", "nextFileID nextCollectionID")
 LogDropped = namedtuple("LogDropped", "sequence")
+SegmentDropped = namedtuple("SegmentDropped", "segment")
 Floor = namedtuple("Floor", "lsn commitTime")
 DOC, KEY, VEC = 1, 2, 3
 
@@ -833,6 +834,8 @@ def read_edit(cursor):
         return LogDropped(cursor.varint())
     if tag == 7:
         return Floor(cursor.varint(), cursor.varint())
+    if tag == 10:
+        return SegmentDropped(cursor.varint())
     raise Refused(f"{cursor.file}: offset {cursor.offset}: newer: manifest edit {tag}")
 
 
@@ -868,6 +871,9 @@ class State:
         elif isinstance(edit, LogDropped):
             if self.logs.pop(edit.sequence, None) is None:
                 raise cursor.damage(f"unknown log file {edit.sequence} is dropped")
+        elif isinstance(edit, SegmentDropped):
+            self.segments.pop(edit.segment, None)
+            self.deletions.pop(edit.segment, None)
         elif edit.lsn < self.floor.lsn:
             raise cursor.damage("the floor goes down")
         else:

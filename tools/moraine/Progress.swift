@@ -1,6 +1,7 @@
 // A line on standard error that counts, for commands that take long.
 
 import MoraineFiles
+import Synchronization
 
 /// Shows how far a command is, when a person watches.
 final class Progress {
@@ -29,4 +30,18 @@ final class Progress {
         output.write("\r\u{1B}[K")
         output.flush()
     }
+}
+
+/// A progress line that several threads show in turn, while nobody else writes to its output.
+///
+/// `@unchecked Sendable`: `progress` is only used under `lock`.
+final class SharedProgress: @unchecked Sendable {
+    private let lock = Mutex(())
+    private let progress: Progress
+
+    init(_ output: Output) { progress = Progress(output) }
+
+    func show(_ text: @autoclosure () -> String) { lock.withLock { _ in progress.show(text()) } }
+
+    func clear() { lock.withLock { _ in progress.clear() } }
 }

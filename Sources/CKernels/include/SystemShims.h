@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <unistd.h>
 #if defined(__APPLE__)
+#include <pthread.h>
 #include <sys/file.h>
 #endif
 #if defined(__linux__)
@@ -87,6 +89,15 @@ static inline int mk_volume(const char *path, uint32_t *magic, uint64_t *free_by
     return 0;
 }
 #endif
+
+/// Lets other threads go before the calling one. On Linux a thread has a priority of its own.
+static inline void mk_lower_priority(void) {
+#if defined(__linux__)
+    (void)setpriority(PRIO_PROCESS, 0, 10);
+#elif defined(__APPLE__)
+    (void)pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
+#endif
+}
 
 /// The name in a `struct dirent`; Swift's tuple of 256 would read past a short record.
 static inline const char *mk_entry_name(const void *entry) {

@@ -198,6 +198,8 @@ private func describe(_ edit: ManifestEdit) -> Description {
         return named("logDropped", [("sequence", .number(sequence))])
     case .floor(let lsn, let commitTime):
         return named("floor", [("LSN", .number(lsn)), ("commitTime", .time(commitTime))])
+    case .segmentDropped(let id):
+        return named("segmentDropped", [("segmentID", .number(id))])
     }
 }
 

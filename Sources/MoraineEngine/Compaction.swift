@@ -1,0 +1,444 @@
+// Merges segments into one: keys first, which fixes the order of rows, then documents and vectors
+// side by side. Works without the commit lock; taking the result into the store is one edit.
+
+import MoraineBytes
+import MoraineFiles
+import MoraineFormat
+import MoraineSegments
+import MoraineStorage
+import MoraineVectors
+import Synchronization
+
+/// What compaction has done since the store was opened.
+package struct CompactionCounters: Sendable, Equatable {
+    /// Merges that were taken into the store.
+    package var count: UInt64 = 0
+    package var inputSegmentCount: UInt64 = 0
+    /// Bytes of the files that were read and of those that were written.
+    package var readByteCount: UInt64 = 0
+    package var writtenByteCount: UInt64 = 0
+    /// Document blocks that were copied as they were.
+    package var copiedBlockCount: UInt64 = 0
+
+    package init() {}
+}
+
+/// What a compaction reads, fixed when it begins.
+struct CompactionTask: Sendable {
+    /// With the rows that are dead as of the floor: what commits above it have ended is replayed
+    /// from the log after a crash, and may not be durable yet.
+    let inputs: [SegmentView]
+    /// The other segments: what may hold documents that a tombstone must still hide from salvage.
+    let others: [Segment]
+    let floor: UInt64
+    /// The time of the floor: rows that have expired by then go.
+    let time: UInt64
+    let storeID: StoreID
+    let collections: CollectionTable
+    /// Segments that the inputs were made from and whose files may still be there.
+    let ancestors: [UInt64]
+
+    var byteCount: UInt64 { inputs.reduce(0) { $0 + $1.segment.byteCount } }
+
+    /// Bytes that the output takes at most, about: each file's share of live rows, and the frames.
+    var neededByteCount: UInt64 {
+        inputs.reduce(1 << 20) { sum, view in
+            let rows = UInt64(max(1, view.segment.rowCount))
+            let share = view.segment.byteCount / rows * UInt64(view.liveRowCount)
+            return sum + share + share / 16 + 65_536
+        }
+    }
+}
+
+/// A segment that was written and synced, but is not part of the store yet.
+struct BuiltCompaction: Sendable {
+    let task: CompactionTask
+    let plan: MergePlan
+    /// `nil` when nothing is left of the inputs.
+    let segment: Segment?
+    let copiedBlockCount: Int
+}
+
+/// Writes the segment of a compaction.
+struct CompactionBuilder {
+    let fileSystem: any FileSystem
+    let folder: String
+    let codec: Codec
+    let ids: IDCounters
+    let cache: BlockCache
+    let task: CompactionTask
+    /// Threads that work on it.
+    let width: Int
+    /// Called at each step with bytes of inputs done; throws to end the work.
+    let step: @Sendable (UInt64) throws(StoreError) -> Void
+
+    /// Bytes of records that are put into blocks at a time.
+    private static let runByteCount = 1 << 20
+
+    /// Writes and syncs everything.
+    ///
+    /// On an error nothing is left behind that anything refers to.
+    func build() throws(StoreError) -> BuiltCompaction {
+        let segmentID = ids.allocateFile()
+        let keyID = ids.allocateFile()
+        // Documents last: what is left after a crash is judged by them.
+        let names = [
+            FileNames.key(segmentID, fileID: keyID), FileNames.vector(segmentID),
+            FileNames.document(segmentID),
+        ]
+        do throws(StoreError) {
+            return try build(segmentID, keyID)
+        } catch {
+            for name in names { try? fileSystem.remove(FileNames.path(folder, name)) }
+            throw error
+        }
+    }
+
+    private func build(_ segmentID: UInt64, _ keyID: UInt64) throws(StoreError) -> BuiltCompaction {
+        let writer = try SegmentWriter(
+            fileSystem: fileSystem,
+            root: folder,
+            segmentID: segmentID,
+            keyFileID: keyID,
+            storeID: task.storeID,
+            createdLSN: task.floor,
+            codec: codec
+        )
+        var rowCounts: [(collectionID: UInt32, count: Int)] = []
+        var keyCount = 0
+        let inputs = task.inputs.map { MergeInput(segment: $0.segment.files, dead: $0.dead) }
+        let plan = try MergePlan(inputs, expiredAt: task.time) { key, entry throws(StoreError) in
+            let collectionID = KeyBytes.collection(of: key)
+            if rowCounts.last?.collectionID != collectionID { rowCounts.append((collectionID, 0)) }
+            rowCounts[rowCounts.count - 1].count += 1
+            try writer.addKey(key, entry)
+            keyCount += 1
+            if keyCount % 65_536 == 0 { try step(0) }
+        }
+        let vectors = try VectorMerge(task.inputs.map(\.segment), plan: plan, rowCounts)
+        let work = MergeWork(
+            documents: DocumentMerge(plan, codec: codec),
+            runByteCount: Self.runByteCount,
+            inputByteCount: task.byteCount,
+            writer: writer,
+            width: width,
+            step: step
+        )
+        var vectorReference: SealedFileReference?
+        let lsns = lsnRange
+        let vectorResult = Mutex<SealedFileReference?>(nil)
+        try work.run { () throws(StoreError) in
+            guard !vectors.spaces.isEmpty else { return }
+            let reference = try vectors.write(
+                fileSystem: fileSystem,
+                root: folder,
+                segmentID: segmentID,
+                storeID: task.storeID,
+                fileID: ids.allocateFile(),
+                createdLSN: task.floor,
+                lsns: lsns,
+                step: { () throws(StoreError) in try step(0) }
+            )
+            vectorResult.withLock { $0 = reference }
+        }
+        vectorReference = vectorResult.withLock { $0 }
+        try addTombstones(plan, to: writer)
+        guard work.lsnSum == plan.lsnSum, writer.rowCount == plan.rowCount,
+            plan.rowCount + plan.expiredRowCount
+                == task.inputs.reduce(0, { $0 + $1.liveRowCount })
+        else { throw disagreement(plan, work, writer) }
+        if writer.isEmpty {
+            writer.abandon()
+            return BuiltCompaction(task: task, plan: plan, segment: nil, copiedBlockCount: 0)
+        }
+        let files = try writer.finish(
+            collections: shapes,
+            inputs: task.inputs.map(\.segment.id) + task.ancestors
+        )
+        let entry = SegmentEntry(
+            id: segmentID,
+            rowCount: UInt64(files.rowCount),
+            tombstoneCount: files.tombstoneCount,
+            minLSN: files.minLSN,
+            maxLSN: files.maxLSN,
+            inputs: task.inputs.map(\.segment.id),
+            document: files.document,
+            key: files.key,
+            vector: vectorReference
+        )
+        do throws(FileError) {
+            // DURABLE: the names must outlive a crash before an edit relies on them.
+            try fileSystem.syncDirectory(FileNames.path(folder, FileNames.segmentFolder))
+        } catch {
+            throw StoreError(error, doing: "sync the segment folder")
+        }
+        let segment = try Segment(
+            fileSystem,
+            folder: folder,
+            storeID: task.storeID,
+            entry: entry,
+            cache: cache
+        )
+        return BuiltCompaction(
+            task: task,
+            plan: plan,
+            segment: segment,
+            copiedBlockCount: work.copiedBlockCount
+        )
+    }
+
+    /// Of all rows of the inputs: bounds for those of the output.
+    private var lsnRange: (min: UInt64, max: UInt64) {
+        let entries = task.inputs.map(\.segment.entry)
+        return (entries.map(\.minLSN).min() ?? 0, entries.map(\.maxLSN).max() ?? 0)
+    }
+
+    /// The collections of the inputs, under their present names; as the inputs have them where
+    /// they are no more.
+    private var shapes: [CollectionShape] {
+        var shapes: [UInt32: CollectionShape] = [:]
+        for view in task.inputs {
+            for collection in view.segment.files.collections {
+                let id = collection.shape.id
+                shapes[id] = task.collections[id] ?? collection.shape
+            }
+        }
+        return Array(shapes.values)
+    }
+
+    private func addTombstones(_ plan: MergePlan, to writer: SegmentWriter) throws(StoreError) {
+        try plan.forEachTombstone(
+            isNeeded: { key, lsn throws(StoreError) in
+                for other in task.others where other.entry.minLSN < lsn {
+                    if try other.files.keys.find(key) != nil { return true }
+                }
+                return false
+            },
+            { tombstone throws(StoreError) in
+                writer.addTombstone(
+                    collectionID: tombstone.collectionID,
+                    id: tombstone.id,
+                    lsn: tombstone.lsn,
+                    time: tombstone.time
+                )
+            }
+        )
+    }
+
+    private func disagreement(_ plan: MergePlan, _ work: MergeWork, _ writer: SegmentWriter)
+        -> StoreError
+    {
+        StoreError(
+            .corrupted,
+            "the documents of segments are not those of their keys; nothing was changed",
+            path: FileNames.path(folder, FileNames.document(task.inputs[0].segment.id)),
+            offset: 0,
+            expected: "\(plan.rowCount) rows, LSNs that add up to \(plan.lsnSum)",
+            found: "\(writer.rowCount) rows, \(work.lsnSum)"
+        )
+    }
+}
+
+/// Runs of a merge's documents on several threads, written in order by whichever is done.
+///
+/// `@unchecked Sendable`: the vars are only used under `monitor`, `writer` only by the thread that
+/// has set `isWriting`.
+private final class MergeWork: @unchecked Sendable {
+    private let documents: DocumentMerge
+    private let runs: [Range<Int>]
+    private let writer: SegmentWriter
+    private let width: Int
+    private let inputByteCount: UInt64
+    private let step: @Sendable (UInt64) throws(StoreError) -> Void
+    private let monitor = Monitor()
+    private var nextRun = 0
+    private var nextToWrite = 0
+    private var isWriting = false
+    private var waiting: [Int: DocumentRun] = [:]
+    private var failure: StoreError?
+    private var vectors: (@Sendable () throws(StoreError) -> Void)?
+    private(set) var lsnSum: UInt64 = 0
+    private(set) var copiedBlockCount = 0
+
+    init(
+        documents: DocumentMerge,
+        runByteCount: Int,
+        inputByteCount: UInt64,
+        writer: SegmentWriter,
+        width: Int,
+        step: @escaping @Sendable (UInt64) throws(StoreError) -> Void
+    ) {
+        self.documents = documents
+        self.inputByteCount = inputByteCount
+        self.writer = writer
+        self.width = width
+        self.step = step
+        runs = documents.runs(byteCount: runByteCount)
+    }
+
+    /// Does everything; `vectors` is one piece of work beside the documents.
+    func run(vectors: @escaping @Sendable () throws(StoreError) -> Void) throws(StoreError) {
+        self.vectors = vectors
+        var helpers: [WorkerThread] = []
+        for _ in 1..<max(1, min(width, runs.count + 1)) {
+            // Without a further thread the others do the work.
+            if let helper = WorkerThread({ [self] in serve() }) { helpers.append(helper) }
+        }
+        serve()
+        for helper in helpers { helper.join() }
+        if let failure { throw failure }
+    }
+
+    private func serve() {
+        do throws(StoreError) {
+            if let vectors = takeVectors() { try vectors() }
+            while let number = claim() {
+                try step(inputByteCount / UInt64(runs.count))
+                deliver(number, try documents.make(runs[number]))
+                try writeWaiting()
+            }
+        } catch {
+            monitor.withLock {
+                if failure == nil { failure = error }
+                monitor.broadcast()
+            }
+        }
+    }
+
+    private func takeVectors() -> (@Sendable () throws(StoreError) -> Void)? {
+        monitor.withLock {
+            defer { vectors = nil }
+            return vectors
+        }
+    }
+
+    /// The next run to make; waits while too many wait to be written.
+    private func claim() -> Int? {
+        monitor.withLock {
+            while failure == nil, nextRun < runs.count, nextRun - nextToWrite > 2 * width {
+                monitor.wait()
+            }
+            guard failure == nil, nextRun < runs.count else { return nil }
+            nextRun += 1
+            return nextRun - 1
+        }
+    }
+
+    private func deliver(_ number: Int, _ run: DocumentRun) {
+        monitor.withLock { waiting[number] = run }
+    }
+
+    /// Writes what is next, unless another thread does.
+    private func writeWaiting() throws(StoreError) {
+        while let run = takeNext() {
+            try writer.append(run)
+            monitor.withLock {
+                lsnSum &+= run.lsnSum
+                copiedBlockCount += run.copiedBlockCount
+                nextToWrite += 1
+                isWriting = false
+                monitor.broadcast()
+            }
+        }
+    }
+
+    private func takeNext() -> DocumentRun? {
+        monitor.withLock {
+            guard !isWriting, failure == nil, let run = waiting.removeValue(forKey: nextToWrite)
+            else { return nil }
+            isWriting = true
+            return run
+        }
+    }
+}
+
+/// The vectors of a merge.
+private struct VectorMerge: Sendable {
+    /// One collection's vectors: where each input has them, and the rows of the output.
+    private struct Source: Sendable {
+        let spaces: [VectorSpace?]
+        let rows: Range<Int>
+    }
+
+    private let plan: MergePlan
+    private let sources: [Source]
+    let spaces: [VectorSpaceEntry]
+
+    init(
+        _ segments: [Segment],
+        plan: MergePlan,
+        _ rowCounts: [(collectionID: UInt32, count: Int)]
+    ) throws(StoreError) {
+        var sources: [Source] = []
+        var entries: [VectorSpaceEntry] = []
+        var start = 0
+        for (collectionID, count) in rowCounts {
+            let rows = start..<start + count
+            start += count
+            let spaces = segments.map { $0.vectors?.space(ofCollection: collectionID) }
+            guard let shape = spaces.lazy.compactMap({ $0 }).first else { continue }
+            for (segment, space) in zip(segments, spaces) {
+                guard let space,
+                    space.dimensions != shape.dimensions || space.metric != shape.metric
+                else { continue }
+                throw StoreError(
+                    .corrupted,
+                    "segments disagree about a collection's vectors",
+                    path: segment.vectors?.path,
+                    expected: "\(shape.dimensions) dimensions, \(shape.metric)",
+                    found: "\(space.dimensions), \(space.metric)"
+                )
+            }
+            var vectorCount = 0
+            for row in rows {
+                let space = spaces[Int(plan.inputNumbers[row])]
+                if try space?.ordinal(ofRow: plan.inputRows[row]) != nil { vectorCount += 1 }
+            }
+            if vectorCount == 0 { continue }
+            sources.append(Source(spaces: spaces, rows: rows))
+            entries.append(
+                VectorSpaceEntry(
+                    collectionID: collectionID,
+                    dimensions: shape.dimensions,
+                    vectorCount: vectorCount,
+                    metric: shape.metric
+                )
+            )
+        }
+        self.plan = plan
+        self.sources = sources
+        self.spaces = entries
+    }
+
+    func write(
+        fileSystem: any FileSystem,
+        root: String,
+        segmentID: UInt64,
+        storeID: StoreID,
+        fileID: UInt64,
+        createdLSN: UInt64,
+        lsns: (min: UInt64, max: UInt64),
+        step: () throws(StoreError) -> Void
+    ) throws(StoreError) -> SealedFileReference {
+        let writer = try VectorFileWriter(
+            fileSystem: fileSystem,
+            root: root,
+            segment: segmentID,
+            storeID: storeID,
+            fileID: fileID,
+            createdLSN: createdLSN,
+            spaces: spaces,
+            rowCount: UInt64(plan.rowCount)
+        )
+        for source in sources {
+            for row in source.rows {
+                if row % 1024 == 0 { try step() }
+                guard let space = source.spaces[Int(plan.inputNumbers[row])],
+                    let ordinal = try space.ordinal(ofRow: plan.inputRows[row])
+                else { continue }
+                try writer.append(row: UInt32(row), vector: try space.vector(ordinal))
+            }
+        }
+        return try writer.finish(minLSN: lsns.min, maxLSN: lsns.max)
+    }
+}

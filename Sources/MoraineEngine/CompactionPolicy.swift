@@ -1,0 +1,123 @@
+// When segments are merged, and which: size-tiered by rows, as each pass rewrites every vector.
+
+import MoraineSegments
+
+/// Chooses what to compact.
+struct CompactionPolicy {
+    /// Segments of a tier that are merged into one of the next.
+    static let fanIn = 8
+    /// Rows of the lowest tier; each further tier has ``fanIn`` times as many.
+    static let tierRowCount = 4096
+    /// More segments than this are too many, whatever their tiers.
+    static let segmentCount = 32
+    /// The share of dead rows, in percent, above which a segment is rewritten.
+    static let deadPercent = 20
+
+    /// A segment as the policy sees it.
+    struct Candidate: Equatable {
+        let id: UInt64
+        let rowCount: Int
+        /// Rows that are dead as of the floor.
+        let deadRowCount: Int
+        let tombstoneCount: Int
+        let minLSN: UInt64
+        let maxLSN: UInt64
+
+        var liveRowCount: Int { rowCount - deadRowCount }
+
+        var tier: Int {
+            var tier = 0
+            var rows = liveRowCount / CompactionPolicy.tierRowCount
+            while rows >= CompactionPolicy.fanIn {
+                rows /= CompactionPolicy.fanIn
+                tier += 1
+            }
+            return tier
+        }
+    }
+
+    /// Rows of a merged segment at most.
+    let rowLimit: Int
+
+    /// The segments to merge next, `nil` when all is well.
+    ///
+    /// - Parameters:
+    ///   - candidates: segments that nobody compacts.
+    ///   - all: every segment of the store, for what a tombstone may still be needed for.
+    ///   - settled: segments whose tombstones were kept when they were last looked at, and nothing
+    ///     has changed since.
+    func choose(_ candidates: [Candidate], all: [Candidate], settled: Set<UInt64>) -> [UInt64]? {
+        dead(candidates) ?? tier(candidates) ?? tombstones(candidates, all, settled)
+            ?? many(candidates)
+    }
+
+    /// Merges everything into as few segments as the row limit allows.
+    ///
+    /// - Parameter done: segments that this pass has made: not rewritten for their own sake.
+    func chooseAll(_ candidates: [Candidate], done: Set<UInt64>) -> [UInt64]? {
+        let chosen = fitting(candidates.sorted(by: precedes))
+        if chosen.count > 1 { return chosen }
+        return candidates.first { !done.contains($0.id) }.map { [$0.id] }
+    }
+
+    /// A segment with too many dead rows, and all smaller ones: they would be merged into it later.
+    private func dead(_ candidates: [Candidate]) -> [UInt64]? {
+        let worst =
+            candidates
+            .filter { $0.deadRowCount * 100 > $0.rowCount * Self.deadPercent }
+            .max { $0.deadRowCount < $1.deadRowCount }
+        guard let worst else { return nil }
+        let smaller = candidates.filter {
+            $0.id != worst.id && $0.liveRowCount < worst.liveRowCount
+        }
+        return fitting([worst] + smaller.sorted(by: precedes))
+    }
+
+    private func tier(_ candidates: [Candidate]) -> [UInt64]? {
+        let tiers = Dictionary(grouping: candidates, by: \.tier)
+        for (_, members) in tiers.sorted(by: { $0.key < $1.key }) where members.count >= Self.fanIn
+        {
+            let chosen = fitting(members.sorted(by: precedes))
+            if chosen.count >= Self.fanIn { return chosen }
+        }
+        return nil
+    }
+
+    /// Tombstones that nothing older can need, where they are many.
+    private func tombstones(
+        _ candidates: [Candidate],
+        _ all: [Candidate],
+        _ settled: Set<UInt64>
+    ) -> [UInt64]? {
+        candidates.first { candidate in
+            let records = candidate.rowCount + candidate.tombstoneCount
+            return candidate.tombstoneCount * 100 > records * Self.deadPercent
+                && !settled.contains(candidate.id)
+                && !all.contains { $0.id != candidate.id && $0.minLSN < candidate.maxLSN }
+        }.map { [$0.id] }
+    }
+
+    private func many(_ candidates: [Candidate]) -> [UInt64]? {
+        guard candidates.count > Self.segmentCount else { return nil }
+        let smallest = candidates.sorted(by: precedes).prefix(Self.fanIn)
+        let chosen = fitting(Array(smallest))
+        return chosen.count > 1 ? chosen : nil
+    }
+
+    /// As many of the first ones as one segment can take; the first one in any case.
+    private func fitting(_ candidates: [Candidate]) -> [UInt64] {
+        var rows = 0
+        var chosen: [UInt64] = []
+        for candidate in candidates.prefix(MergePlan.inputLimit) {
+            rows += candidate.liveRowCount
+            if rows > rowLimit, !chosen.isEmpty { break }
+            chosen.append(candidate.id)
+        }
+        return chosen
+    }
+
+    /// Fewer rows first, then the older one.
+    private func precedes(_ a: Candidate, _ b: Candidate) -> Bool {
+        (a.liveRowCount, a.id) < (b.liveRowCount, b.id)
+    }
+}

@@ -1,0 +1,38 @@
+// Removes the files of segments that nobody needs any more: a segment goes when the last version
+// that names it goes, which may be long after compaction took it out of the store.
+
+import MoraineFiles
+import MoraineFormat
+import Synchronization
+
+/// Names of files that wait to be removed.
+///
+/// Any thread. Adding never touches the disk, as it happens wherever a reader lets go of a version.
+final class FileReaper: Sendable {
+    private let names = Mutex<[String]>([])
+    private let wake: @Sendable () -> Void
+
+    /// - Parameter wake: called when names were added; must not block.
+    init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
+
+    func add(_ new: [String]) {
+        names.withLock { $0 += new }
+        wake()
+    }
+
+    /// Removes what waits.
+    ///
+    /// What cannot be removed now is removed by the next writer's start.
+    func reap(_ fileSystem: any FileSystem, folder: String) {
+        let waiting = names.withLock { names -> [String] in
+            defer { names = [] }
+            return names
+        }
+        for name in waiting { try? fileSystem.remove(FileNames.path(folder, name)) }
+    }
+}
+
+/// The engine that a reaper wakes, named once the engine is made.
+final class WeakEngine: @unchecked Sendable {  // written once, before the engine is shared
+    weak var engine: Engine?
+}
