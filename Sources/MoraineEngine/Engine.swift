@@ -267,6 +267,10 @@ package final class Engine: Sendable {
         // sound copy only.
         if writer.root.state == .inUse || !writer.isRootWhole {
             try withWriter { writer throws(StoreError) in try writer.start() }
+        } else {
+            // A crash at the end of a clean close may have left files. That they cannot be removed
+            // now is no reason not to open: the writer's start tries again.
+            withWriter { writer in try? writer.removeOrphans() }
         }
         if withWriter({ $0.isFull }) { work.request() }
         scheduleMaintenance()

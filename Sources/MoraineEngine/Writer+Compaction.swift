@@ -67,6 +67,14 @@ extension Writer {
     ) throws(StoreError) {
         try checkWritable()
         let inputs = built.task.inputs.map(\.segment)
+        let listed = Set(state.segments.map(\.id))
+        guard inputs.allSatisfy({ listed.contains($0.id) }) else {
+            throw StoreError(
+                .cancelled,
+                "segments of a merge were merged by another one meanwhile; nothing was changed",
+                path: folder
+            )
+        }
         var edits: [ManifestEdit] = []
         if let segment = built.segment {
             edits.append(.segment(segment.entry))
