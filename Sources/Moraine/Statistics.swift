@@ -32,6 +32,15 @@ extension Store {
         public let commitCount: UInt64
         /// Syncs of the log since the store was opened; less than the commits where writers shared.
         public let syncCount: UInt64
+        /// Bytes of ids, texts, metadata and vectors that commits gave since the store was opened.
+        public let givenByteCount: UInt64
+        /// Bytes written for them to the log, and by checkpoints and compactions to documents,
+        /// vectors and deletions.
+        public let writtenByteCount: UInt64
+        /// Bytes written besides to files that can be made again from others.
+        public let derivedWrittenByteCount: UInt64
+        /// `writtenByteCount` for each byte given; `nil` before the first commit.
+        public let writeAmplification: Double?
         /// Times that memory was written to a segment since the store was opened.
         public let checkpointCount: UInt64
         /// Document blocks that were found in memory.
@@ -138,6 +147,10 @@ extension Store {
             commitCount = statistics.commitCount
             syncCount = statistics.syncCount
             checkpointCount = statistics.checkpointCount
+            givenByteCount = statistics.volume.givenByteCount
+            writtenByteCount = statistics.volume.logByteCount + statistics.volume.truthByteCount
+            derivedWrittenByteCount = statistics.volume.derivedByteCount
+            writeAmplification = statistics.volume.amplification
             blockCacheHitCount = statistics.blockCacheHits
             blockCacheMissCount = statistics.blockCacheMisses
             blockCacheByteCount = statistics.blockCacheByteCount

@@ -331,6 +331,8 @@ extension Writer {
         self.sealed = nil
         checkpointFailure = nil
         checkpointCount += 1
+        if let entry = built.entry { volume.count(entry) }
+        for entry in built.deletions { volume.truthByteCount += entry.file.byteCount }
         closedLogByteCount = closedLogByteCount(after: dropped)
         publish(self)
         recycle(dropped)

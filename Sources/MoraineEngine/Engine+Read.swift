@@ -44,6 +44,7 @@ extension Engine {
             current.withLock { current in
                 guard let now = current, now.lsn <= version.lsn else { return }
                 current = version
+                followed.withLock { $0 = FollowedLog(opened) }
             }
         }
         snapshots.expire()

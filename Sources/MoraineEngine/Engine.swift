@@ -35,6 +35,8 @@ package final class Engine: Sendable {
     /// The newest version; `nil` once closed.
     let current: Mutex<Version?>
     let closing = Mutex(false)
+    /// For a reader: the log as of the last refresh.
+    let followed: Mutex<FollowedLog>
     /// Guards `writer`; `nil` for a reader.
     let commitLock = Mutex(())
     let writer: Writer?
@@ -220,6 +222,7 @@ package final class Engine: Sendable {
             Maintenance.shared.request(engine, afterMilliseconds: 0)
         }
         openingNotes = opened.notes
+        followed = Mutex(FollowedLog(opened))
         ids = IDCounters(
             nextFile: opened.nextFileID,
             nextCollection: opened.nextCollectionID

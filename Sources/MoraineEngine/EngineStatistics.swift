@@ -1,10 +1,35 @@
 // What an open store says about itself.
 
 import MoraineBytes
+import MoraineFormat
 import MoraineLog
 import MoraineSegments
 package import MoraineStorage
 import Synchronization
+
+/// Bytes that commits gave and bytes that were written for them, since the store was opened.
+package struct WriteVolume: Sendable {
+    /// Commits as they were given: ids, texts, metadata, vectors.
+    package var givenByteCount: UInt64 = 0
+    /// Records of the log.
+    package var logByteCount: UInt64 = 0
+    /// Documents, vectors and deletions, by checkpoints and compactions.
+    package var truthByteCount: UInt64 = 0
+    /// Files that can be made again from others.
+    package var derivedByteCount: UInt64 = 0
+
+    /// Bytes written to log and truth files for each byte given; `nil` before the first.
+    package var amplification: Double? {
+        givenByteCount == 0
+            ? nil : Double(logByteCount + truthByteCount) / Double(givenByteCount)
+    }
+
+    /// Counts the files of a new segment.
+    mutating func count(_ entry: SegmentEntry) {
+        truthByteCount += entry.document.byteCount + (entry.vector?.byteCount ?? 0)
+        derivedByteCount += entry.key.byteCount
+    }
+}
 
 /// Sizes and counters of an open store.
 ///
@@ -29,6 +54,7 @@ package struct EngineStatistics: Sendable {
     /// Syncs of the log.
     package var syncCount: UInt64 = 0
     package var checkpointCount: UInt64 = 0
+    package var volume = WriteVolume()
     package var blockCacheHits: UInt64 = 0
     package var blockCacheMisses: UInt64 = 0
     package var blockCacheByteCount = 0
@@ -78,7 +104,13 @@ extension Engine {
         result.isReadOnly = writer == nil
         result.runningCompactionCount = compactions.runningCount
         result.isCompactionPaused = compactions.isPaused
-        guard writer != nil else { return result }
+        guard writer != nil else {
+            let followed = followed.withLock { $0 }
+            result.floor = followed.floor
+            result.logByteCount = followed.logByteCount
+            result.logFileCount = followed.logFileCount
+            return result
+        }
         withWriter { writer in
             result.floor = writer.state.floor
             result.memtableByteCount =
@@ -88,10 +120,24 @@ extension Engine {
             result.commitCount = writer.commitCount
             result.syncCount = writer.retiredSyncCount + (writer.log?.syncCount ?? 0)
             result.checkpointCount = writer.checkpointCount
+            result.volume = writer.volume
             result.lastBackgroundError = writer.checkpointFailure ?? compactions.failure
             result.compactions = writer.compactions
             result.poison = writer.poison
         }
         return result
+    }
+}
+
+/// What a reading engine knows of the log that it follows.
+struct FollowedLog: Sendable {
+    let floor: UInt64
+    let logByteCount: UInt64
+    let logFileCount: Int
+
+    init(_ opened: OpenedState) {
+        floor = opened.state.floor
+        logByteCount = opened.logByteCount
+        logFileCount = opened.state.logs.count
     }
 }

@@ -80,6 +80,7 @@ final class Writer: @unchecked Sendable {
     var checkpointFailure: StoreError?
 
     var commitCount: UInt64 = 0
+    var volume = WriteVolume()
     var checkpointCount: UInt64 = 0
     var compactions = CompactionCounters()
     /// Syncs of log files that are no longer current.
@@ -143,6 +144,7 @@ final class Writer: @unchecked Sendable {
             for request in group { request.finish(.refused(error)) }
             return
         }
+        let logStart = log?.position ?? 0
         for request in group {
             do throws(StoreError) {
                 if request.created.contains(where: { collections[$0.name] != nil }) {
@@ -165,6 +167,8 @@ final class Writer: @unchecked Sendable {
             return
         }
         commitCount += UInt64(accepted.count)
+        volume.givenByteCount += accepted.reduce(0) { $0 + UInt64($1.0.payload.count) }
+        volume.logByteCount += (log?.position ?? 0) - logStart
         publish(self)
         for (request, lsn) in accepted { request.finish(.committed(lsn: lsn)) }
     }

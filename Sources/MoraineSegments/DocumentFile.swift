@@ -95,6 +95,22 @@ package final class DocumentFile: Sendable {
         collections.first { $0.shape.id == id }
     }
 
+    /// Bytes of the rows before and after compression; a block that holds other rows too counts by
+    /// its share.
+    package func byteCounts(of rows: Range<UInt32>) -> (raw: UInt64, stored: UInt64) {
+        guard !rows.isEmpty else { return (0, 0) }
+        var raw: UInt64 = 0
+        var stored: UInt64 = 0
+        for entry in index[blockNumber(of: rows.lowerBound)..<documentBlockCount] {
+            guard entry.firstRow < rows.upperBound else { break }
+            let block = entry.firstRow..<(entry.firstRow + entry.recordCount)
+            let count = UInt64(rows.clamped(to: block).count)
+            raw += UInt64(entry.rawByteCount) * count / UInt64(entry.recordCount)
+            stored += UInt64(entry.storedByteCount) * count / UInt64(entry.recordCount)
+        }
+        return (raw, stored)
+    }
+
     /// The block that holds a row.
     ///
     /// - Parameter row: below `rowCount`.

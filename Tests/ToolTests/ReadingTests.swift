@@ -247,6 +247,53 @@ import moraine_cli
         #expect(place.run("stats", "@").output.contains("lsn"))
     }
 
+    @Test func statsCountWhatIsThere() throws {
+        let docs = (0..<1_000).map {
+            "{\"id\":\"\($0)\",\"text\":\"\(String(repeating: "word ", count: 40))\"}\n"
+        }
+        let rows = place.file("v.f32", vectors: (0..<1_000).map { [1, Float($0)] })
+        let files = ["--docs", place.file("d.jsonl", docs.joined()), "--vectors", rows]
+        #expect(place.run(["import", "@", "c", "--dimensions", "2"] + files).code == 0)
+        let half = place.file("e.jsonl", docs[..<500].joined())
+        #expect(place.run("import", "@", "c", "--docs", half).code == 0)
+        _ = place.apply(
+            #"{"op":"create","collection":"d"}"#,
+            #"{"op":"put","collection":"d","id":"x"}"#,
+            #"{"op":"delete","collection":"c","id":"1"}"#
+        )
+        let outcome = place.run("stats", "@", "--json")
+        #expect(outcome.code == 0, "\(outcome.error)")
+        let stats = outcome.json
+        #expect(stats["documentCount"] as? Int == 1_000)
+        #expect(stats["rowCount"] as? Int == 1_500)
+        #expect(stats["deadRowCount"] as? Int == 501)
+        #expect(stats["backlogCommitCount"] as? Int == 3)
+        #expect(stats["floor"] as? Int == (stats["lsn"] as? Int ?? 0) - 3)
+        #expect(stats["backlogFileCount"] as? Int == 1)
+        #expect((stats["backlogByteCount"] as? Int ?? 0) > 3 * 40)
+        #expect((stats["compressionRatio"] as? Double ?? 0) > 2)
+        #expect(stats["readAmplification"] as? Int == 3)
+        #expect((stats["spaceAmplification"] as? Double ?? 0) > 0)
+        let collections = try #require(stats["collections"] as? [[String: Any]])
+        #expect(collections.map { $0["collection"] as? String } == ["c", "d"])
+        #expect(collections.map { $0["documents"] as? Int } == [999, 1])
+        #expect(collections.map { $0["inMemory"] as? Int } == [0, 1])
+        #expect(collections[0]["vectors"] as? Int == 1_000)
+        #expect(collections[0]["vectorByteCount"] as? Int == 8_000)
+        let segments = try #require(stats["segments"] as? [[String: Any]])
+        #expect(segments.map { $0["deadRows"] as? Int } == [500, 1])
+        #expect(segments.map { $0["liveShare"] as? Double } == [0.5, 0.998])
+        let live = segments.reduce(0) { $0 + (($1["rows"] as? Int ?? 0) * 220) } / 2
+        let counted = stats["liveByteCount"] as? Int ?? 0
+        #expect(counted > live && counted < live * 2, "\(counted)")
+        #expect(stats["unlistedFileCount"] as? Int == 0)
+        let path = place.store + "/seg/00000000000000ff.doc"
+        #expect(FileManager.default.createFile(atPath: path, contents: Data(count: 100)))
+        let more = place.run("stats", "@", "--json").json
+        #expect(more["unlistedFileCount"] as? Int == 1)
+        #expect(more["unlistedByteCount"] as? Int == 100)
+    }
+
     @Test func aClosedPipeIsNoErrorForReaders() {
         fill()
         let output = MemorySink(nil)

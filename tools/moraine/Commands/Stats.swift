@@ -13,49 +13,128 @@ extension Command {
         positionals: [Positional("STORE", "the folder of the store")],
         options: [.json] + Option.reading,
         notes: [
-            "Rows are those of segments, dead ones included: replaced or deleted, and not yet merged "
-                + "away.\nmemtableByteCount is what the log holds above the segments, read into "
-                + "memory. Files and\ntheir bytes are as the folder lists them."
+            """
+            Rows are those of segments, dead ones included: replaced or deleted, and not yet merged
+            away. The backlog is what the log holds above the segments: it is read into memory at
+            each opening, and a checkpoint takes it into a segment. compressionRatio is documents
+            before : after compression. liveByteCount is documents, before compression, and numbers
+            of vectors, without dead rows, which count as average ones. spaceAmplification is all
+            files, but for log files, plus the backlog : liveByteCount; readAmplification is the
+            segments and memory that a get may have to ask. Unlisted files are not part of the
+            newest state: a writer's snapshots keep them, or a crash left them.
+            """,
+            "What only a process knows, such as snapshots, caches, and write amplification, is in "
+                + "the\nlibrary's Store.statistics().",
         ],
         examples: [
-            ("moraine stats notes.moraine", "a table"),
+            ("moraine stats notes.moraine", "figures, collections, segments"),
             ("moraine stats notes.moraine --json | jq .byteCount", "the size of the store"),
+            (
+                "moraine stats notes.moraine --json | jq '.segments[] | {id, live: .liveShare}'",
+                "which segments a compaction would shrink"
+            ),
         ],
         run: { call throws(Failure) in
             try call.withStore(call[0], .read) { engine throws(Failure) in
                 let version = try engineCall { () throws(StoreError) in try engine.version() }
-                var documentCount = 0
-                for shape in version.collections {
-                    documentCount += try engineCall { () throws(StoreError) in
-                        try version.count(shape)
-                    }
-                }
-                let figures = engine.statistics()
-                var fields: Description.Fields = [
-                    ("lsn", .number(figures.lsn)), ("time", .time(version.time)),
-                    ("collectionCount", .number(version.collections.count)),
-                    ("documentCount", .number(documentCount)),
-                    ("segmentCount", .number(figures.segmentCount)),
-                    ("rowCount", .number(figures.rowCount)),
-                    ("deadRowCount", .number(figures.deadRowCount)),
-                    ("memtableByteCount", .number(figures.memtableByteCount)),
-                ]
-                fields += try StoreFiles(call[0]).fields
-                call.print(.object(fields))
+                let report = StoreReport(
+                    figures: engine.statistics(),
+                    version: version,
+                    files: try StoreFiles(call[0], version.segmentReports())
+                )
+                call.print(.object(report.fields))
                 return .fine
             }
         }
     )
 }
 
+/// All that is known of a store.
+private struct StoreReport {
+    let figures: EngineStatistics
+    let version: Version
+    let files: StoreFiles
+
+    var fields: Description.Fields {
+        let collections = version.collectionReports()
+        let segments = version.segmentReports()
+        let raw = segments.reduce(0) { $0 + $1.rawByteCount }
+        let stored = segments.reduce(0) { $0 + $1.storedByteCount }
+        let memory = collections.reduce(0) { $0 + $1.memoryByteCount }
+        let live = segments.reduce(memory) { $0 + $1.liveByteCount }
+        let used = files.byteCount - files.logByteCount + figures.logByteCount
+        let sources = figures.segmentCount + (figures.lsn > figures.floor ? 1 : 0)
+        return [
+            ("lsn", .number(figures.lsn)), ("time", .time(version.time)),
+            ("floor", .number(figures.floor)),
+            ("collectionCount", .number(collections.count)),
+            ("documentCount", .number(collections.reduce(0) { $0 + $1.documentCount })),
+            ("segmentCount", .number(figures.segmentCount)),
+            ("rowCount", .number(figures.rowCount)),
+            ("deadRowCount", .number(figures.deadRowCount)),
+            ("memtableByteCount", .number(figures.memtableByteCount)),
+            ("backlogCommitCount", .number(figures.lsn - min(figures.lsn, figures.floor))),
+            ("backlogByteCount", .number(figures.logByteCount)),
+            ("backlogFileCount", .number(figures.logFileCount)),
+            ("rawByteCount", .number(raw)), ("storedByteCount", .number(stored)),
+            ("compressionRatio", ratio(raw, stored)),
+            ("liveByteCount", .number(live)), ("spaceAmplification", ratio(used, live)),
+            ("readAmplification", .number(sources)),
+        ] + files.fields + [
+            ("collections", .list(collections.map { .object(Self.fields($0)) })),
+            ("segments", .list(segments.map { .object(fields($0)) })),
+        ]
+    }
+
+    private static func fields(_ report: CollectionReport) -> Description.Fields {
+        [
+            ("collection", .text(report.shape.name)),
+            ("documents", .number(report.documentCount)),
+            ("rows", .number(report.rowCount)), ("deadRows", .number(report.deadRowCount)),
+            ("inMemory", .number(report.memoryRowCount)),
+            ("segments", .number(report.segmentCount)),
+            ("rawByteCount", .number(report.rawByteCount)),
+            ("storedByteCount", .number(report.storedByteCount)),
+            ("compressionRatio", ratio(report.rawByteCount, report.storedByteCount)),
+            ("vectors", .number(report.vectorCount)),
+            ("vectorByteCount", .number(report.vectorByteCount)),
+        ]
+    }
+
+    private func fields(_ report: SegmentReport) -> Description.Fields {
+        [
+            ("id", .number(report.entry.id)), ("rows", .number(report.entry.rowCount)),
+            ("deadRows", .number(report.deadRowCount)),
+            ("tombstones", .number(report.entry.tombstoneCount)),
+            ("minLSN", .number(report.entry.minLSN)), ("maxLSN", .number(report.entry.maxLSN)),
+            ("documentByteCount", .number(report.entry.document.byteCount)),
+            ("keyByteCount", .number(report.entry.key.byteCount)),
+            ("vectorByteCount", .number(report.entry.vector?.byteCount ?? 0)),
+            ("deletionsByteCount", .number(files.deletions[report.entry.id] ?? 0)),
+            ("compressionRatio", ratio(report.rawByteCount, report.storedByteCount)),
+            ("liveShare", .json(decimal(report.liveShare, digits: 3))),
+        ]
+    }
+}
+
+/// One number for each of another; null where there is nothing to compare with.
+private func ratio(_ a: UInt64, _ b: UInt64) -> Description {
+    b == 0 ? .null : .json(decimal(Double(a) / Double(b), digits: 2))
+}
+
 /// The files of a store, by what they are.
 private struct StoreFiles {
     private var counts: [String: (fileCount: UInt64, byteCount: UInt64)] = [:]
+    /// Bytes of deletion files by segment.
+    private(set) var deletions: [UInt64: UInt64] = [:]
+    private var unlisted: (fileCount: UInt64, byteCount: UInt64) = (0, 0)
 
     /// The kinds in the order in which they are printed.
     private static let kinds = ["document", "key", "vector", "deletions", "log", "manifest"]
 
-    init(_ folder: String) throws(Failure) {
+    /// - Parameter segments: those of the newest state.
+    init(_ folder: String, _ segments: [SegmentReport]) throws(Failure) {
+        let listed = Set(segments.map(\.entry.id))
         let fileSystem = PosixFileSystem()
         for part in [""] + FileNames.folders {
             let path = part.isEmpty ? folder : FileNames.path(folder, part)
@@ -67,11 +146,28 @@ private struct StoreFiles {
                         continue
                     }
                     add(info.byteCount, to: Self.kind(of: name))
+                    guard let segment = Self.segment(of: name) else { continue }
+                    if !listed.contains(segment) {
+                        unlisted.fileCount += 1
+                        unlisted.byteCount += info.byteCount
+                    } else if Self.kind(of: name) == "deletions" {
+                        deletions[segment, default: 0] += info.byteCount
+                    }
                 }
             } catch {
                 if error.isNotFound { continue }
                 throw Failure(StoreError(error, doing: "list the store's files"))
             }
+        }
+    }
+
+    /// The segment that a file belongs to.
+    private static func segment(of name: String) -> UInt64? {
+        switch FileNames.parse(name) {
+        case .document(let segment), .vector(let segment), .key(let segment, _),
+            .deletions(let segment, _):
+            segment
+        default: nil
         }
     }
 
@@ -92,11 +188,16 @@ private struct StoreFiles {
         counts[kind, default: (0, 0)].byteCount += byteCount
     }
 
+    var byteCount: UInt64 { counts.values.reduce(0) { $0 + $1.byteCount } }
+    /// Bytes of log files, unused parts and spare files included.
+    var logByteCount: UInt64 { counts["log"]?.byteCount ?? 0 }
+
     var fields: Description.Fields {
-        let all = counts.values
         var fields: Description.Fields = [
-            ("fileCount", .number(all.reduce(0) { $0 + $1.fileCount })),
-            ("byteCount", .number(all.reduce(0) { $0 + $1.byteCount })),
+            ("fileCount", .number(counts.values.reduce(0) { $0 + $1.fileCount })),
+            ("byteCount", .number(byteCount)),
+            ("unlistedFileCount", .number(unlisted.fileCount)),
+            ("unlistedByteCount", .number(unlisted.byteCount)),
         ]
         for kind in Self.kinds {
             fields.append(("\(kind)FileCount", .number(counts[kind]?.fileCount ?? 0)))
