@@ -100,6 +100,8 @@ extension Writer {
             floorDead[id] = nil
             sealed?.dead[id] = nil
         }
+        if let segment = built.segment { volume.count(segment.entry) }
+        volume.truthByteCount += deletions?.file.byteCount ?? 0
         compactions.count += 1
         compactions.inputSegmentCount += UInt64(inputs.count)
         compactions.readByteCount += built.task.byteCount
