@@ -159,7 +159,7 @@ final class MemoryWatch: Sendable {
             var memory = ResidentMemory()
             while !isStopped.withLock({ $0 }) {
                 look(&memory)
-                monitor.withLock { monitor.wait(milliseconds: 2) }
+                _ = monitor.withLock { monitor.wait(milliseconds: 2) }
             }
         }
         guard thread != nil else { throw Failure.failed("cannot start a thread") }

@@ -77,6 +77,10 @@ extension Store {
         ///
         /// Merges that cannot help, being paused or short of space, do not stop writing.
         public var segmentLimit = 64
+        /// Open segment files at most, 1 or more; the lock, the log and the manifest come on top.
+        ///
+        /// Those that nobody reads are closed. A read-only store holds all of its files open.
+        public var openFileCount = 64
         /// Threads of one search, 1 to 1,024; `nil`: one for each processor.
         public var searchThreadCount: Int?
 
@@ -124,6 +128,7 @@ extension Store.Configuration {
             return UInt64(clamping: age.milliseconds)
         }
         options.expiresSnapshots = expiresSnapshots
+        options.openFileCount = try Self.check(openFileCount, "openFileCount", 1...Int.max)
         let scrub = try Self.check(scrubBytesPerSecond, "scrubBytesPerSecond", 0...1 << 40)
         options.scrubBytesPerSecond = isReadOnly ? 0 : scrub
         options.compactsInBackground = compactsInBackground

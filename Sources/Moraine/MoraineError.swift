@@ -83,6 +83,8 @@ public struct MoraineError: Error, Sendable, Equatable {
         public static let poisoned = Code(.poisoned)
         /// The task was cancelled before the call began; nothing happened.
         public static let cancelled = Code(.cancelled)
+        /// The process or the machine has no file descriptor left.
+        public static let tooManyFiles = Code(.tooManyFiles)
         /// The snapshot is older than ``Store/Configuration/maxSnapshotAge``.
         public static let snapshotExpired = Code(.snapshotExpired)
         /// No reader of a ``ReaderPool`` became free in time.

@@ -87,6 +87,7 @@ final class CommitQueue: Sendable {
         var isLed = false
         /// The lead waits for the thread.
         var isHandedOver = false
+        var isServing = false
         var isClosed = false
     }
 
@@ -94,22 +95,27 @@ final class CommitQueue: Sendable {
     /// Woken when a blocking writer's answer may be there.
     private let answered = Monitor()
     private let state = Mutex(State())
-    private let thread = Mutex<WorkerThread?>(nil)
+    private let thread = ThreadSlot()
+    private let runsThread: Bool
+    private let idleMilliseconds: Int
     private let process: @Sendable ([CommitRequest]) -> Void
 
     /// - Parameters:
     ///   - runsThread: false when only blocking writers come, one at a time.
+    ///   - idleMilliseconds: how long the thread stays without work.
     ///   - process: commits a group and answers each request.
-    init(runsThread: Bool, process: @escaping @Sendable ([CommitRequest]) -> Void)
-        throws(StoreError)
-    {
+    init(
+        runsThread: Bool,
+        idleMilliseconds: Int = WorkerThread.idleMilliseconds,
+        process: @escaping @Sendable ([CommitRequest]) -> Void
+    ) {
         self.process = process
-        guard runsThread else { return }
-        guard let worker = WorkerThread({ [weak self] in self?.serve() }) else {
-            throw StoreError(.inputOutput, "cannot start a thread for commits")
-        }
-        thread.withLock { $0 = worker }
+        self.runsThread = runsThread
+        self.idleMilliseconds = idleMilliseconds
     }
+
+    /// True while there is a thread.
+    var isServing: Bool { state.withLock { $0.isServing } }
 
     /// Commits in the caller's thread, or waits for who leads.
     func commit(_ request: CommitRequest) -> CommitRequest.Answer {
@@ -141,8 +147,37 @@ final class CommitQueue: Sendable {
                 state.isHandedOver = true
                 return true
             }
-            if wakes { monitor.withLock { monitor.signal() } }
+            // Nobody else may lead, since this caller must not wait.
+            if wakes, !wake() { refuseAll() }
         }
+    }
+
+    /// Sees to it that a thread takes over; false when the system has none.
+    private func wake() -> Bool {
+        guard runsThread else { return false }
+        let mustStart = state.withLock { state -> Bool in
+            defer { state.isServing = true }
+            return !state.isServing
+        }
+        guard mustStart else {
+            monitor.withLock { monitor.signal() }
+            return true
+        }
+        if thread.start({ [weak self] in self?.serve() }) { return true }
+        state.withLock { $0.isServing = false }
+        return false
+    }
+
+    private func refuseAll() {
+        let stranded = state.withLock { state -> [CommitRequest] in
+            state.isLed = false
+            state.isHandedOver = false
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        let error = StoreError(.inputOutput, "cannot start a thread for commits")
+        for request in stranded { request.finish(.refused(error)) }
+        wakeAnswered()
     }
 
     private func take() -> [CommitRequest] {
@@ -162,8 +197,12 @@ final class CommitQueue: Sendable {
             state.isHandedOver = true
             return true
         }
-        if othersWait { monitor.withLock { monitor.signal() } }
+        let isServed = !othersWait || wake()
         wakeAnswered()
+        if !isServed {
+            state.withLock { $0.isHandedOver = false }
+            leadUntilIdle()
+        }
     }
 
     private func wakeAnswered() { answered.withLock { answered.broadcast() } }
@@ -171,18 +210,21 @@ final class CommitQueue: Sendable {
     /// The thread: leads whenever it is told to, until nobody waits.
     private func serve() {
         while true {
-            let isClosed = monitor.withLock { () -> Bool in
+            let isOver = monitor.withLock { () -> Bool in
+                var isIdle = false
                 while true {
-                    let (leads, isClosed) = state.withLock { state in
+                    let (leads, isOver) = state.withLock { state -> (Bool, Bool) in
                         defer { state.isHandedOver = false }
-                        return (state.isHandedOver, state.isClosed)
+                        let isOver = !state.isHandedOver && (state.isClosed || isIdle)
+                        if isOver { state.isServing = false }
+                        return (state.isHandedOver, isOver)
                     }
                     if leads { return false }
-                    if isClosed { return true }
-                    monitor.wait()
+                    if isOver { return true }
+                    isIdle = !monitor.wait(milliseconds: idleMilliseconds)
                 }
             }
-            if isClosed { return }
+            if isOver { return }
             leadUntilIdle()
         }
     }
@@ -204,9 +246,6 @@ final class CommitQueue: Sendable {
     func close() {
         state.withLock { $0.isClosed = true }
         monitor.withLock { monitor.broadcast() }
-        thread.withLock { thread in
-            thread?.join()
-            thread = nil
-        }
+        thread.join()
     }
 }

@@ -55,7 +55,7 @@ extension Engine {
     ///
     /// Closing twice is harmless; every other call throws `closed` from then on.
     ///
-    /// Versions that are still held stay readable.
+    /// Versions that are still held stay readable until another writer removes their files.
     ///
     /// - Throws: what kept the last commits from becoming durable; the store is closed all the
     ///   same, and recovers when it is opened again.

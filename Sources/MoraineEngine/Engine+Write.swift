@@ -148,6 +148,7 @@ extension Engine {
                 for request in run { request.finish(.refused(error)) }
             }
         }
+        if let interval = syncs.withLock({ $0 }), !interval.request() { syncLogQuietly() }
     }
 
     /// Runs `body` under the commit lock once the memtable has room, and, for logged commits, once
@@ -292,14 +293,17 @@ extension Engine {
     }
 
     /// The interval's sync: not under the commit lock, so that commits go on.
-    func syncLogQuietly() {
-        guard let writer else { return }
+    ///
+    /// - Returns: false when there was nothing to sync.
+    @discardableResult
+    func syncLogQuietly() -> Bool {
+        guard let writer else { return false }
         let pending = commitLock.withLock { _ -> (LogWriter, UInt64)? in
             guard let log = writer.log, writer.poison == nil, log.lastNumber > log.promised
             else { return nil }
             return (log, log.lastNumber)
         }
-        guard let (log, number) = pending else { return }
+        guard let (log, number) = pending else { return false }
         var failure: StoreError?
         do throws(FileError) { try log.file.sync() } catch {
             failure = StoreError(error, doing: "sync the log")
@@ -311,6 +315,7 @@ extension Engine {
             log.confirm(upTo: number)
             do throws(StoreError) { try log.mark() } catch { writer.poison(error) }
         }
+        return true
     }
 }
 

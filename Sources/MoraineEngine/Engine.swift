@@ -30,6 +30,11 @@ package final class Engine: Sendable {
     let reaper: FileReaper
     /// Held while what was built is taken into the store; taken before the commit lock.
     let installing = Mutex(())
+    /// Opens segment files as they are needed; `nil` for a reader, which needs them when their
+    /// names are gone.
+    let descriptors: DescriptorCache?
+    /// Steady nanoseconds at which unused descriptors are closed.
+    let descriptorsDue = Atomic(UInt64.max)
     let fileLock: (any FileLock)?
     let processID: Int32
     /// The newest version; `nil` once closed.
@@ -82,6 +87,13 @@ package final class Engine: Sendable {
     private static func openForWriting(_ folder: String, _ options: EngineOptions)
         throws(StoreError) -> Engine
     {
+        let descriptors = DescriptorCache(
+            options.fileSystem,
+            limit: options.openFileCount,
+            isKept: FileNames.isSegmentFile
+        )
+        var options = options
+        options.fileSystem = descriptors
         let creator = StoreCreator(options: options, folder: folder)
         var contents = try creator.contents()
         if case .store = contents {} else if !options.createsStore { throw absent(folder) }
@@ -105,7 +117,14 @@ package final class Engine: Sendable {
                 cache: cache,
                 promisedOnly: false
             ).open()
-            return Engine(folder, options, cache: cache, lock: lock, opened: opened)
+            return Engine(
+                folder,
+                options,
+                descriptors,
+                cache: cache,
+                lock: lock,
+                opened: opened
+            )
         } catch {
             lock.release()
             throw error
@@ -163,7 +182,7 @@ package final class Engine: Sendable {
         }
         let cache = BlockCache(byteBudget: options.blockCacheByteCount)
         let opened = try read(folder, options, cache: cache, known: [:])
-        return Engine(folder, options, cache: cache, lock: nil, opened: opened)
+        return Engine(folder, options, nil, cache: cache, lock: nil, opened: opened)
     }
 
     /// Reads a store that a writer may be changing: what vanishes meanwhile is looked for again
@@ -202,12 +221,14 @@ package final class Engine: Sendable {
     private init(
         _ folder: String,
         _ options: EngineOptions,
+        _ descriptors: DescriptorCache?,
         cache: BlockCache,
         lock: (any FileLock)?,
         opened: OpenedState
     ) {
         self.folder = folder
         self.options = options
+        self.descriptors = descriptors
         self.cache = cache
         fileLock = lock
         processID = WorkerThread.processID
@@ -248,11 +269,11 @@ package final class Engine: Sendable {
         guard let writer else { return }
         writer.publish = { [weak self] in self?.publish($0) }
         let isThreaded = options.runsInBackground
-        let work = try BackgroundWork(hasThread: isThreaded) { [weak self] () throws(StoreError) in
+        let work = BackgroundWork(hasThread: isThreaded) { [weak self] () throws(StoreError) in
             try self?.writeCheckpoint()
         }
         checkpoints.withLock { $0 = work }
-        let commits = try CommitQueue(runsThread: isThreaded) { [weak self] group in
+        let commits = CommitQueue(runsThread: isThreaded) { [weak self] group in
             guard let self else {
                 for request in group { request.finish(.refused(Self.closedError)) }
                 return
@@ -261,8 +282,8 @@ package final class Engine: Sendable {
         }
         queue.withLock { $0 = commits }
         if case .relaxed(let milliseconds) = options.durability, isThreaded {
-            let sync = try IntervalSync(milliseconds: milliseconds) { [weak self] in
-                self?.syncLogQuietly()
+            let sync = IntervalSync(milliseconds: milliseconds) { [weak self] in
+                self?.syncLogQuietly() ?? false
             }
             syncs.withLock { $0 = sync }
         }
@@ -276,7 +297,7 @@ package final class Engine: Sendable {
             withWriter { writer in try? writer.removeOrphans() }
         }
         if withWriter({ $0.isFull }) { work.request() }
-        scheduleMaintenance()
+        watchDescriptors()
         requestCompaction()
     }
 }

@@ -50,6 +50,8 @@ package struct EngineOptions: Sendable {
     package var expiresSnapshots = true
     /// Bytes a second that the scrubber reads in the background; 0: only by `scrubStep`.
     package var scrubBytesPerSecond = 0
+    /// Descriptors at most for segment files of an engine that writes.
+    package var openFileCount = 64
     /// Threads of a scan over many vectors.
     package var scanThreadCount = WorkerThread.processorCount
 

@@ -1,6 +1,7 @@
 // What an open store says about itself.
 
 import MoraineBytes
+import MoraineFiles
 import MoraineFormat
 import MoraineLog
 import MoraineSegments
@@ -73,6 +74,8 @@ package struct EngineStatistics: Sendable {
     /// Merges that run in the background now.
     package var runningCompactionCount = 0
     package var isCompactionPaused = false
+    /// Descriptors of segment files; those of a reader are not counted.
+    package var openFileCount = 0
 }
 
 extension Engine {
@@ -85,6 +88,7 @@ extension Engine {
         (result.snapshots, result.pinnedByteCount) = snapshots.list(beside: newest)
         result.expiredSnapshotCount = snapshots.expiredCount
         result.scrub = scrubber.statistics
+        result.openFileCount = descriptors?.openCount ?? 0
         if let version = newest {
             result.lsn = version.lsn
             result.segmentCount = version.segments.count

@@ -110,14 +110,50 @@ extension Engine {
         snapshots.expire()
         if writer != nil { reaper.reap(options.fileSystem, folder: folder) }
         let expiry = snapshots.millisecondsToExpiry
-        guard let scrub = scrubber.tick(self) else { return expiry }
-        return min(scrub, expiry ?? .max)
+        return [expiry, scrubber.tick(self), closeUnusedDescriptors()].compactMap { $0 }.min()
+    }
+
+    /// How long a segment's file that nobody reads stays open.
+    static let descriptorMilliseconds: UInt64 = 10_000
+
+    /// Has descriptors closed once nobody has used them for a while.
+    func watchDescriptors() {
+        descriptors?.setOnOpen { [weak self] in self?.descriptorWasOpened() }
+        descriptorWasOpened()
+    }
+
+    private func descriptorWasOpened() {
+        let now = options.clock.steadyNanoseconds()
+        descriptorsDue.store(now + Self.descriptorMilliseconds * 1_000_000, ordering: .relaxed)
+        scheduleMaintenance()
+    }
+
+    /// Milliseconds until descriptors may be closed; `nil` when none is open.
+    private var millisecondsToClosing: UInt64? {
+        let due = descriptorsDue.load(ordering: .relaxed)
+        if due == .max { return nil }
+        let now = options.clock.steadyNanoseconds()
+        return now < due ? (due - now) / 1_000_000 + 1 : 0
+    }
+
+    private func closeUnusedDescriptors() -> UInt64? {
+        guard let rest = millisecondsToClosing, rest == 0, let descriptors else {
+            return millisecondsToClosing
+        }
+        // Before the look: who opens one meanwhile sets it again.
+        descriptorsDue.store(.max, ordering: .relaxed)
+        guard descriptors.closeUnused() else { return nil }
+        let now = options.clock.steadyNanoseconds()
+        descriptorsDue.store(now + Self.descriptorMilliseconds * 1_000_000, ordering: .relaxed)
+        return Self.descriptorMilliseconds
     }
 
     /// Sees to it that `maintain()` is called when something comes due.
     func scheduleMaintenance() {
         guard options.runsInBackground else { return }
-        let delay = [snapshots.millisecondsToExpiry, scrubber.millisecondsToStep].compactMap { $0 }
+        let delay = [
+            snapshots.millisecondsToExpiry, scrubber.millisecondsToStep, millisecondsToClosing,
+        ].compactMap { $0 }
         if let least = delay.min() { Maintenance.shared.request(self, afterMilliseconds: least) }
     }
 }

@@ -141,9 +141,11 @@ final class Scrubber: Sendable {
         results.withLock { results in
             results.passByteCount = 0
             results.passTotalByteCount = total
-            // What was wrong with files that are gone is nobody's trouble any more.
+            // What was wrong with files that are gone is nobody's trouble any more, and what could
+            // not be read may be readable again.
             results.findings.removeAll { finding in
-                Self.segment(of: finding.file).map { !live.contains($0) } ?? false
+                finding.kind == .unreadable
+                    || Self.segment(of: finding.file).map { !live.contains($0) } ?? false
             }
         }
     }

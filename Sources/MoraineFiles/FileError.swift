@@ -43,6 +43,9 @@ package struct FileError: Error, Sendable, Equatable {
     /// True when the disk or the quota is full.
     package var isNoSpace: Bool { errorNumber == ENOSPC || errorNumber == EDQUOT }
 
+    /// True when the process or the machine has no descriptor left.
+    package var isOutOfDescriptors: Bool { errorNumber == EMFILE || errorNumber == ENFILE }
+
     /// True when there is nothing at the path.
     package var isNotFound: Bool { errorNumber == ENOENT || errorNumber == ENOTDIR }
 

@@ -86,7 +86,8 @@ package struct PosixFileSystem: FileSystem {
 
     package func syncDirectory(_ path: String) throws(FileError) {
         try refuseNul(in: path, .syncDirectory)
-        let descriptor = try check(.syncDirectory, path) {
+        // A folder that cannot be opened is not one whose sync failed.
+        let descriptor = try check(.open, path) {
             systemOpen(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         }
         defer { _ = systemClose(descriptor) }

@@ -5,7 +5,8 @@ import Synchronization
 
 /// A fixed number of threads that run what callers await.
 ///
-/// The queue is as long as there are callers that wait. Threads start when they are first needed.
+/// The queue is as long as there are callers that wait. Threads start when they are needed and end
+/// when they have had nothing to do for a while.
 package final class WorkQueue: Sendable {
     /// How a piece of work ended.
     package enum Outcome<Success: Sendable, Failure: Error>: Sendable {
@@ -18,18 +19,22 @@ package final class WorkQueue: Sendable {
     }
 
     private let line: WaitingLine
-    private let threads = Mutex<[WorkerThread]>([])
 
-    /// - Parameter threadCount: threads at most; at least 1.
-    package init(threadCount: Int) {
+    /// - Parameters:
+    ///   - threadCount: threads at most; at least 1.
+    ///   - idleMilliseconds: how long a thread without work stays.
+    package init(
+        threadCount: Int,
+        idleMilliseconds: Int = WorkerThread.idleMilliseconds
+    ) {
         precondition(threadCount >= 1)
-        line = WaitingLine(threadCount: threadCount)
+        line = WaitingLine(threadCount: threadCount, idleMilliseconds: idleMilliseconds)
     }
 
-    deinit {
-        stop()
-        for thread in threads.withLock({ $0 }) { thread.join() }
-    }
+    deinit { stop() }
+
+    /// Threads that there are now.
+    package var runningCount: Int { line.runningCount }
 
     /// Runs `body` on a thread of the queue.
     ///
@@ -68,7 +73,7 @@ package final class WorkQueue: Sendable {
                 for stranded in line.threadIsMissing() { stranded.refuse() }
                 return
             }
-            threads.withLock { $0.append(thread) }
+            thread.detach()
         }
     }
 }
@@ -128,6 +133,7 @@ private final class WaitingLine: @unchecked Sendable {  // the vars are only use
 
     private let monitor = Monitor()
     private let threadCount: Int
+    private let idleMilliseconds: Int
     private var jobs: [any Performable] = []
     /// The first of `jobs` that was not taken.
     private var head = 0
@@ -135,7 +141,12 @@ private final class WaitingLine: @unchecked Sendable {  // the vars are only use
     private var idleCount = 0
     private var isClosed = false
 
-    init(threadCount: Int) { self.threadCount = threadCount }
+    init(threadCount: Int, idleMilliseconds: Int) {
+        self.threadCount = threadCount
+        self.idleMilliseconds = idleMilliseconds
+    }
+
+    var runningCount: Int { monitor.withLock { startedCount } }
 
     func add(_ job: any Performable) -> Admission {
         monitor.withLock {
@@ -178,7 +189,7 @@ private final class WaitingLine: @unchecked Sendable {  // the vars are only use
         }
     }
 
-    /// A thread's life: takes jobs until the line is closed and empty.
+    /// A thread's life: takes jobs until the line is closed and empty, or long empty.
     func serve() {
         while let job = next() { job.perform() }
     }
@@ -188,8 +199,12 @@ private final class WaitingLine: @unchecked Sendable {  // the vars are only use
             while head == jobs.count {
                 if isClosed { return nil }
                 idleCount += 1
-                monitor.wait()
+                let isCalled = monitor.wait(milliseconds: idleMilliseconds)
                 idleCount -= 1
+                if !isCalled, head == jobs.count {
+                    startedCount -= 1
+                    return nil
+                }
             }
             let job = jobs[head]
             head += 1

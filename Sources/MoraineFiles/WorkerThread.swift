@@ -12,6 +12,9 @@ import Darwin
 
 /// One thread of the system, which runs one function and ends.
 package final class WorkerThread: @unchecked Sendable {  // all stored properties are constants
+    /// How long threads that wait for work live without any: an idle store has none.
+    package static let idleMilliseconds = 10_000
+
     private let handle: pthread_t
 
     /// Starts a thread; `nil` when the system has none left.
@@ -59,6 +62,9 @@ package final class WorkerThread: @unchecked Sendable {  // all stored propertie
         while nanosleep(&rest, &left) != 0 { rest = left }
     }
 
+    /// True on this thread itself.
+    package var isCurrent: Bool { pthread_equal(handle, pthread_self()) != 0 }
+
     /// Lets the thread go; nobody waits for its end.
     ///
     /// To be called exactly once, and then not `join()`.
@@ -68,7 +74,7 @@ package final class WorkerThread: @unchecked Sendable {  // all stored propertie
     ///
     /// To be called exactly once.
     package func join() {
-        if pthread_equal(handle, pthread_self()) != 0 {
+        if isCurrent {
             pthread_detach(handle)
         } else {
             pthread_join(handle, nil)
@@ -129,14 +135,15 @@ package final class Monitor: @unchecked Sendable {  // the memory is only used b
     /// Only inside `withLock`, in a loop that checks what is waited for.
     package func wait() { pthread_cond_wait(condition, mutex) }
 
-    /// As `wait`, but at most about that long.
-    package func wait(milliseconds: Int) {
+    /// As `wait`, but at most about that long; false when that time has passed.
+    @discardableResult
+    package func wait(milliseconds: Int) -> Bool {
         var deadline = timespec()
         clock_gettime(CLOCK_REALTIME, &deadline)
         let nanoseconds = deadline.tv_nsec + milliseconds % 1_000 * 1_000_000
         deadline.tv_sec += milliseconds / 1_000 + nanoseconds / 1_000_000_000
         deadline.tv_nsec = nanoseconds % 1_000_000_000
-        pthread_cond_timedwait(condition, mutex, &deadline)
+        return pthread_cond_timedwait(condition, mutex, &deadline) == 0
     }
 
     /// Wakes one thread that waits.

@@ -75,6 +75,11 @@ package enum FileNames {
         return nil
     }
 
+    /// True for the path of a document, key or vector file.
+    package static func isSegmentFile(_ path: String) -> Bool {
+        path.hasSuffix(".doc") || path.hasSuffix(".key") || path.hasSuffix(".vec")
+    }
+
     private static func hex(_ id: UInt64) -> String { hexadecimal(id, count: 16) }
 
     /// The one or two ids of a name `prefix` id [`separator` id] `suffix`; the second is else 0.

@@ -32,6 +32,7 @@ package struct StoreError: Error, Sendable {
         case inputOutput = "input-output"
         case poisoned = "poisoned"
         case cancelled = "cancelled"
+        case tooManyFiles = "too-many-files"
         case snapshotExpired = "snapshot-expired"
         case poolTimeout = "pool-timeout"
     }
@@ -74,6 +75,8 @@ package struct StoreError: Error, Sendable {
         let code: Code
         if error.isNoSpace {
             code = .noSpace
+        } else if error.isOutOfDescriptors {
+            code = .tooManyFiles
         } else if error.isPermission {
             code = .permissionDenied
         } else if error.isHeldByOther {

@@ -6,16 +6,25 @@ import Synchronization
 /// Runs numbered jobs on a few threads of its own and on the caller's.
 ///
 /// Any number of threads may call `run` at once; a job may itself call `run`. Threads start at the
-/// first call that needs them, so that a store that never scans much has none.
+/// first call that needs them and end when they have had nothing to do for a while, so that a store
+/// that does not scan has none.
 package final class ScanPool: Sendable {
     /// How many threads work at most on one call: the caller's and the pool's own.
     package let width: Int
-    private let queue = BatchQueue()
+    private let queue: BatchQueue
 
-    /// - Parameter width: usually the number of cores; below 2 every job runs in the caller.
-    package init(width: Int) { self.width = max(1, width) }
+    /// - Parameters:
+    ///   - width: usually the number of cores; below 2 every job runs in the caller.
+    ///   - idleMilliseconds: how long a thread without work stays.
+    package init(width: Int, idleMilliseconds: Int = WorkerThread.idleMilliseconds) {
+        self.width = max(1, width)
+        queue = BatchQueue(idleMilliseconds: idleMilliseconds)
+    }
 
     deinit { close() }
+
+    /// Threads that there are now.
+    package var runningCount: Int { queue.runningCount }
 
     /// Runs `body(0)` to `body(jobs - 1)`, each once, in any order, and returns when all are done.
     ///
@@ -83,22 +92,29 @@ private final class Batch: Sendable {
 /// What the pool's threads share: the batches that may have jobs nobody has taken, oldest first.
 private final class BatchQueue: Sendable {
     private let monitor = Monitor()
+    private let idleMilliseconds: Int
     // The three below are only used under `monitor`.
     private nonisolated(unsafe) var batches: [Batch] = []  // guarded by monitor
-    private nonisolated(unsafe) var threads: [WorkerThread] = []  // guarded by monitor
+    private nonisolated(unsafe) var threadCount = 0  // guarded by monitor
     private nonisolated(unsafe) var isClosed = false  // guarded by monitor
+
+    init(idleMilliseconds: Int) { self.idleMilliseconds = idleMilliseconds }
+
+    /// Threads that there are now.
+    var runningCount: Int { monitor.withLock { threadCount } }
 
     /// Shows a batch to the threads, starting up to `threads` of them if there are none yet.
     func add(_ batch: Batch, threads wanted: Int) {
         monitor.withLock {
             guard !isClosed else { return }
-            while threads.count < wanted {
+            while threadCount < wanted {
                 // Fewer than wanted are fine: the caller works too.
                 guard let thread = WorkerThread({ self.serve() }) else { break }
-                threads.append(thread)
+                thread.detach()
+                threadCount += 1
             }
             batches.append(batch)
-            for _ in 0..<min(batch.jobs - 1, threads.count) { monitor.signal() }
+            for _ in 0..<min(batch.jobs - 1, threadCount) { monitor.signal() }
         }
     }
 
@@ -108,13 +124,10 @@ private final class BatchQueue: Sendable {
     }
 
     func close() {
-        let ending = monitor.withLock {
+        monitor.withLock {
             isClosed = true
-            defer { threads = [] }
             monitor.broadcast()
-            return threads
         }
-        for thread in ending { thread.join() }
     }
 
     private func serve() {
@@ -128,13 +141,16 @@ private final class BatchQueue: Sendable {
     /// Waits for a batch and joins it; `nil` when the pool was closed.
     private func nextBatch() -> Batch? {
         monitor.withLock {
+            var isIdle = false
             while !isClosed {
                 if let batch = batches.first {
                     batch.join()
                     return batch
                 }
-                monitor.wait()
+                if isIdle { break }
+                isIdle = !monitor.wait(milliseconds: idleMilliseconds)
             }
+            threadCount -= 1
             return nil
         }
     }

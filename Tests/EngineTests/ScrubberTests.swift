@@ -154,18 +154,18 @@ struct ScrubberTests {
 
     @Test func theBackgroundKeepsItsPace() throws {
         let engine = try engine { $0.scrubBytesPerSecond = 80_000 }
-        #expect(engine.maintain() == Scrubber.firstPauseMilliseconds + 1)
+        #expect(engine.scrubber.tick(engine) == Scrubber.firstPauseMilliseconds + 1)
         clock.advance(milliseconds: UInt32(Scrubber.firstPauseMilliseconds))
         var elapsed: UInt64 = 0
         while engine.statistics().scrub.passCount == 0 {
-            let pause = try #require(engine.maintain())
+            let pause = try #require(engine.scrubber.tick(engine))
             if engine.statistics().scrub.passCount > 0 {
                 #expect(pause == Scrubber.restMilliseconds)
                 break
             }
             // Called too early it does nothing.
             let before = engine.statistics().scrub.byteCount
-            _ = engine.maintain()
+            _ = engine.scrubber.tick(engine)
             #expect(engine.statistics().scrub.byteCount == before)
             clock.advance(milliseconds: UInt32(pause))
             elapsed += pause
@@ -179,18 +179,18 @@ struct ScrubberTests {
         let engine = try engine { $0.scrubBytesPerSecond = 80_000 }
         clock.advance(milliseconds: UInt32(Scrubber.firstPauseMilliseconds))
         engine.setScrubPaused(true)
-        #expect(engine.maintain() == nil)
+        #expect(engine.scrubber.tick(engine) == nil)
         #expect(engine.statistics().scrub.byteCount == 0)
         #expect(engine.statistics().scrub.isPaused)
         engine.setScrubPaused(false)
-        #expect(engine.maintain() != nil)
+        #expect(engine.scrubber.tick(engine) != nil)
         #expect(engine.statistics().scrub.byteCount > 0)
     }
 
     @Test func offMeansOff() throws {
         let engine = try engine()
         clock.advance(milliseconds: .max)
-        #expect(engine.maintain() == nil)
+        #expect(engine.scrubber.tick(engine) == nil)
         #expect(engine.statistics().scrub.byteCount == 0)
     }
 
