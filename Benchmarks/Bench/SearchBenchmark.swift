@@ -7,6 +7,8 @@ import MoraineEngine
 import MoraineFiles
 import MoraineFormat
 import MoraineStorage
+import MoraineVectors
+import Synchronization
 
 extension Command {
     static let search = Command(
@@ -68,53 +70,53 @@ private func runSearch(_ arguments: Arguments) throws {
         let queries = try data.queries(count)
         report.setting("documents", "\(data.documentCount) of \(data.dimensions) dimensions")
         try data.makeStore(at: folder.path("store"), options: EngineOptions())
-        let vectors = try folder.files("store").filter { $0.hasSuffix(".vec") }.map {
-            try map($0, byteCount: nil)
-        }
-        let one = try Searcher(folder.path("store"), threads: 1)
-        let two = try Searcher(folder.path("store"), threads: 2)
-        report.setting("vector files", "\(vectors.count)")
-        try check(one, two, data, queries, report)
-        try measure(
-            one,
-            two,
-            VectorBytes(vectors),
-            queries,
-            data,
-            rounds: try arguments.rounds(),
-            report
-        )
-        try one.engine.close()
-        try two.engine.close()
+        let names = folder.files("store").filter { $0.hasSuffix(".vec") }
+        report.setting("vector files", "\(names.count)")
+        let one = try Contest(folder.path("store"), files: names, threads: 1)
+        let two = try Contest(folder.path("store"), files: names, threads: 2)
+        try check(one.searcher, two.searcher, data, queries, report)
+        try measure(one, two, queries, data, rounds: try arguments.rounds(), report)
+        try one.searcher.engine.close()
+        try two.searcher.engine.close()
         try report.finish()
     }
 }
 
-/// The bytes of all vector files, read from memory.
-private struct VectorBytes: Sendable {
+/// Searches, and reads of the same bytes, by a number of threads.
+private struct Contest: Sendable {
+    let searcher: Searcher
+    /// As the searcher's threads: the caller's and, for two, one that is there already.
+    let pool: ScanPool
+    /// Each contest's own: what was read through the same mapping a moment ago is read faster.
     let mappings: [Mapping]
     let byteCount: Int
 
-    init(_ mappings: [Mapping]) {
-        self.mappings = mappings
+    init(_ folder: String, files: [String], threads: Int) throws {
+        searcher = try Searcher(folder, threads: threads)
+        pool = ScanPool(width: threads)
+        mappings = try files.map { try map($0, byteCount: nil) }
         byteCount = mappings.reduce(0) { $0 + $1.bytes.count }
     }
 
-    /// Reads part `part` of `count` of every file.
-    func read(_ part: Int, of count: Int) -> UInt64 {
-        mappings.reduce(0) { sum, mapping in
-            let size = mapping.bytes.count
-            let range = (size * part / count)..<(size * (part + 1) / count)
-            let bytes = UnsafeRawBufferPointer(rebasing: mapping.bytes[range])
-            return sum &+ mk_read_sum(bytes.baseAddress, bytes.count)
+    /// Reads every file once, each by all threads of the pool.
+    func read() throws {
+        let sum = Atomic<UInt64>(0)
+        let count = pool.width
+        pool.run(jobs: count) { part in
+            for mapping in mappings {
+                let size = mapping.bytes.count
+                let range = (size * part / count)..<(size * (part + 1) / count)
+                let bytes = UnsafeRawBufferPointer(rebasing: mapping.bytes[range])
+                sum.wrappingAdd(mk_read_sum(bytes.baseAddress, bytes.count), ordering: .relaxed)
+            }
         }
+        guard sum.load(ordering: .relaxed) != 0 else { throw Failure.failed("only zeros") }
     }
 }
 
 private func measure(
-    _ one: Searcher,
-    _ two: Searcher,
-    _ bytes: VectorBytes,
+    _ one: Contest,
+    _ two: Contest,
     _ queries: [Float],
     _ data: any DataSet,
     rounds: Int,
@@ -123,20 +125,24 @@ private func measure(
     let dimensions = data.dimensions
     let count = queries.count / dimensions
     let scanned = Double(data.documentCount * dimensions * 4 * count) / 1e9
-    let whole = Double(bytes.byteCount * count) / 1e9
+    let whole = Double(one.byteCount * count) / 1e9
     var times: [String: [Double]] = [:]
     for round in 0...rounds {
-        // Query by query, so that a change of the machine's speed meets all alike.
         var sums = ["one": 0.0, "two": 0.0, "read one": 0.0, "read two": 0.0]
-        for query in 0..<count {
-            let query = queries[(query * dimensions)..<((query + 1) * dimensions)]
-            sums["one", default: 0] += try seconds { _ = try one.nearest(query) }
-            sums["read one", default: 0] += try secondsOnThreads(1) { _ in
-                guard bytes.read(0, of: 1) != 0 else { throw Failure.failed("only zeros") }
-            }
-            sums["two", default: 0] += try seconds { _ = try two.nearest(query) }
-            sums["read two", default: 0] += try secondsOnThreads(2) { part in
-                guard bytes.read(part, of: 2) != 0 else { throw Failure.failed("only zeros") }
+        // Query by query and in changing order, so that a change of the machine's speed, and what
+        // came just before, meet search and read alike.
+        for number in 0..<count {
+            let query = queries[(number * dimensions)..<((number + 1) * dimensions)]
+            for (name, contest) in [("one", one), ("two", two)] {
+                for isRead in [(round + number) % 2 == 1, (round + number) % 2 == 0] {
+                    sums[isRead ? "read " + name : name, default: 0] += try seconds {
+                        if isRead {
+                            try contest.read()
+                        } else {
+                            _ = try contest.searcher.nearest(query)
+                        }
+                    }
+                }
             }
         }
         guard round > 0 else { continue }  // the first one warms up

@@ -73,6 +73,7 @@ extension Version {
         for (source, memtable) in memtables.enumerated() {
             lists.append(scan(memtable, collection, query, limit: limit, source: source))
         }
+        var sources: [ScanSource] = []
         for (index, view) in segments.enumerated() {
             guard let space = view.segment.vectors?.space(ofCollection: collection.id) else {
                 continue
@@ -88,16 +89,19 @@ extension Version {
                 )
             }
             let dead = view.dead
-            let found = try ExactScan.nearest(
-                [query],
-                in: space,
-                limit: limit,
-                source: memtables.count + index,
-                pool: scanPool,
-                isDead: { dead.isDead($0) }
+            sources.append(
+                ScanSource(space: space, source: memtables.count + index) { dead.isDead($0) }
             )
-            lists.append(contentsOf: found)
         }
+        // What the k-th of a memtable's list does not reach is of no interest elsewhere.
+        let floor = lists.map { $0.count == limit ? $0[limit - 1].key : 0 }.max() ?? 0
+        lists += try ExactScan.nearest(
+            [query],
+            in: sources,
+            limit: limit,
+            floor: floor,
+            pool: scanPool
+        )
         return try Candidate.nearest(of: lists, limit: limit) {
             candidate throws(StoreError) -> [UInt8] in
             try candidateID(candidate)

@@ -2,7 +2,6 @@
 
 import MoraineFormat
 package import MoraineStorage
-import Synchronization
 
 /// Search that looks at every vector.
 package enum ExactScan {
@@ -17,62 +16,31 @@ package enum ExactScan {
     ///
     /// Measured: two threads gained nothing on 1 MiB in cache, 17 us, and a little on 2 MiB, 45 us.
     package static let parallelByteCount = 2 << 20
-    /// Bytes of vectors that a thread takes at a time; a guess: 50 to 100 us.
-    private static let shareByteCount = 1 << 20
 
-    /// The nearest rows of a space for each query, found by as many threads as the pool has.
+    /// The nearest rows of several spaces for each query, found by as many threads as the pool has.
     ///
     /// - Parameters:
-    ///   - queries: of the space's dimensions and metric.
+    ///   - queries: of the spaces' dimensions and metric.
+    ///   - sources: the spaces, in any order; those next to each other should lie near each other.
     ///   - limit: rows to keep for each query; 0 or more.
-    ///   - floor: candidates with a smaller key are of no interest.
-    ///   - source: what the candidates say of their source.
-    ///   - isDead: whether to skip a row; asked only of rows near enough to be kept; any thread.
-    /// - Returns: for each query its candidates, nearest first, equal scores by row. The same
-    ///   whatever the number of threads.
+    ///   - floor: candidates with a smaller key are of no interest for any query.
+    /// - Returns: for each query the candidates of the sources, one source after the other, each
+    ///   nearest first, equal scores by row. Among them are the best `limit` of all sources; more
+    ///   only where `Candidate.nearest` has to choose. Its choice is the same whatever the number
+    ///   of threads.
     /// - Throws: `corrupted` when a chunk fails its checksum.
     package static func nearest(
         _ queries: [QueryVector],
-        in space: VectorSpace,
+        in sources: [ScanSource],
         limit: Int,
         floor: UInt32 = 0,
-        source: Int,
-        pool: ScanPool,
-        isDead: @escaping @Sendable (UInt32) -> Bool
+        pool: ScanPool
     ) throws(StoreError) -> [[Candidate]] {
-        let empty = [TopK](repeating: TopK(capacity: limit, floor: floor), count: queries.count)
-        let count = space.vectorCount
-        var tops = empty
-        if pool.width < 2 || count * space.strideByteCount < parallelByteCount {
-            try scan(queries, in: space, ordinals: 0..<count, isDead: isDead, into: &tops)
-        } else {
-            let share = max(1, shareByteCount / space.strideByteCount)
-            let work = SharedWork(count: count, share: share)
-            pool.run(jobs: min(pool.width, work.shareCount)) { _ in
-                var mine = [TopK](
-                    repeating: TopK(capacity: limit, floor: floor),
-                    count: queries.count
-                )
-                do throws(StoreError) {
-                    while let ordinals = work.next() {
-                        try scan(
-                            queries,
-                            in: space,
-                            ordinals: ordinals,
-                            isDead: isDead,
-                            into: &mine
-                        )
-                    }
-                    work.finish(.success(mine))
-                } catch {
-                    work.finish(.failure(error))
-                }
-            }
-            for part in try work.results() {
-                for index in tops.indices { tops[index].merge(part[index]) }
-            }
-        }
-        return tops.map { $0.sorted(source: source) }
+        let byteCount = sources.reduce(0) { $0 + $1.byteCount }
+        let width = byteCount < parallelByteCount ? 1 : pool.width
+        let work = ScanWork(queries, sources, limit: limit, floor: floor, threadCount: width)
+        pool.run(jobs: min(width, work.shares.count)) { _ in work.run() }
+        return try work.candidates()
     }
 
     /// Offers the vectors of a range of ordinals to the queries' lists, in the caller's thread.
@@ -91,7 +59,7 @@ package enum ExactScan {
         let batch = max(1, min(batchRowCount, batchByteCount / space.strideByteCount))
         let scores = UnsafeMutablePointer<Float>.allocate(capacity: batch)
         defer { scores.deallocate() }
-        let needsNorms = space.metric == .cosine
+        let needsNorms = if case .cosine = space.metric { true } else { false }
         var start = ordinals.lowerBound
         while start < ordinals.upperBound {
             let end = start + min(batch, ordinals.upperBound - start)
@@ -129,6 +97,7 @@ package enum ExactScan {
     ) throws(StoreError) {
         let metric = space.metric
         var bar = top.bar
+        guard anyReaches(scores, bar, metric) else { return }
         for index in 0..<scores.count {
             let key = Score.key(scores[index], metric)
             guard key >= bar else { continue }
@@ -137,6 +106,26 @@ package enum ExactScan {
             top.offer(key: key, row: row)
             bar = top.bar
         }
+    }
+
+    /// Whether one of the scores may reach a bar: what most batches answer with no.
+    ///
+    /// No key is made and nothing branches, so that the loop runs in vector registers.
+    @inline(__always)
+    private static func anyReaches(
+        _ scores: UnsafeBufferPointer<Float>,
+        _ bar: UInt32,
+        _ metric: Metric
+    ) -> Bool {
+        let least = Score.value(ofKey: bar, metric)
+        // Bars beyond all scores, 0 among them, are those of NaNs.
+        guard least == least else { return true }
+        var count: UInt32 = 0
+        switch metric {
+        case .cosine, .dot: for score in scores { count &+= score >= least ? 1 : 0 }
+        case .l2: for score in scores { count &+= score <= least ? 1 : 0 }
+        }
+        return count > 0
     }
 
     /// Offers vectors that lie anywhere to a query's list; a vector's position is its row.
@@ -163,37 +152,5 @@ package enum ExactScan {
             top.offer(key: key, row: row)
             bar = top.bar
         }
-    }
-}
-
-/// The ordinals of one scan, handed out in shares, and what the threads make of them.
-private final class SharedWork: Sendable {
-    let shareCount: Int
-    private let count: Int
-    private let share: Int
-    private let taken = Atomic(0)
-    private let outcomes = Mutex<[Result<[TopK], StoreError>]>([])
-
-    init(count: Int, share: Int) {
-        self.count = count
-        self.share = share
-        shareCount = (count + share - 1) / share
-    }
-
-    /// The next ordinals; `nil` when all are taken.
-    func next() -> Range<Int>? {
-        let number = taken.add(1, ordering: .relaxed).oldValue
-        guard number < shareCount else { return nil }
-        return (number * share)..<min(count, (number + 1) * share)
-    }
-
-    func finish(_ outcome: Result<[TopK], StoreError>) {
-        outcomes.withLock { $0.append(outcome) }
-    }
-
-    func results() throws(StoreError) -> [[TopK]] {
-        var parts: [[TopK]] = []
-        for outcome in outcomes.withLock({ $0 }) { parts.append(try outcome.get()) }
-        return parts
     }
 }

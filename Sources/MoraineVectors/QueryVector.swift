@@ -47,9 +47,10 @@ package final class QueryVector: Sendable {
     ///   - norm: the vector's; used by cosine only.
     package func score(_ vector: UnsafePointer<Float>, norm: Float) -> Float {
         let sum =
-            metric == .l2
-            ? kernels.pointee.squared_l2(values, vector, dimensions)
-            : kernels.pointee.dot(values, vector, dimensions)
+            switch metric {
+            case .cosine, .dot: kernels.pointee.dot(values, vector, dimensions)
+            case .l2: kernels.pointee.squared_l2(values, vector, dimensions)
+            }
         return Score.value(sum, metric, queryNorm: self.norm, norm: norm)
     }
 

@@ -49,6 +49,12 @@ package struct TopK: Sendable {
 
     package var count: Int { heap.count }
 
+    /// The keys of what was kept, largest first.
+    var keys: [UInt32] { heap.sorted(by: >).map(Self.key) }
+
+    /// Makes rows with a smaller key be of no interest; what was kept stays.
+    mutating func raise(to floor: UInt32) { bar = max(bar, floor) }
+
     /// Whether `offer` would keep this row now.
     ///
     /// What is asked of a row before costlier questions.
@@ -129,7 +135,7 @@ extension Candidate {
     /// Joins the lists of several sources into the best `limit`, nearest first, ties by id.
     ///
     /// - Parameters:
-    ///   - lists: each as `TopK.sorted` gave it.
+    ///   - lists: each one or more sources' candidates, each source's as `TopK.sorted` gave them.
     ///   - id: the bytes of a candidate's document id. Asked only of candidates of different
     ///     sources whose scores are equal and that compete for a place.
     /// - Throws: what `id` throws.

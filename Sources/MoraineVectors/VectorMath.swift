@@ -94,9 +94,13 @@ package enum Score {
         let largest = Float.greatestFiniteMagnitude
         // Not min and max: a NaN must stay one.
         let bounded = sum > largest ? largest : (sum < -largest ? -largest : sum)
-        guard metric == .cosine else { return bounded + 0 }
-        // The product of two norms can leave the range of f32, never that of f64.
-        return Float(Double(bounded) / (Double(queryNorm) * Double(norm))) + 0
+        // A switch and not ==, which calls through a table for an enumeration of another module.
+        switch metric {
+        case .dot, .l2: return bounded + 0
+        case .cosine:
+            // The product of two norms can leave the range of f32, never that of f64.
+            return Float(Double(bounded) / (Double(queryNorm) * Double(norm))) + 0
+        }
     }
 
     /// The score as a number that is larger for nearer; 0, the farthest, for a NaN.
@@ -106,7 +110,10 @@ package enum Score {
         let isNegative = UInt32(bitPattern: Int32(bitPattern: bits) &>> 31)
         let ascending = bits ^ (isNegative | 0x8000_0000)
         guard score == score else { return 0 }
-        return metric == .l2 ? ~ascending : ascending
+        return switch metric {
+        case .cosine, .dot: ascending
+        case .l2: ~ascending
+        }
     }
 
     /// The score that `key` came from, bit for bit.

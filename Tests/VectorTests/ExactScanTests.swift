@@ -55,11 +55,9 @@ struct ExactScanTests {
                 for limit in [0, 1, 10, 300, 5000] {
                     let found = try ExactScan.nearest(
                         queries,
-                        in: read,
+                        in: [ScanSource(space: read, source: 3, isDead: isDead)],
                         limit: limit,
-                        source: 3,
-                        pool: ScanPool(width: 1),
-                        isDead: isDead
+                        pool: ScanPool(width: 1)
                     )
                     for (hits, all) in zip(found, wanted) {
                         #expect(
@@ -90,11 +88,9 @@ struct ExactScanTests {
                 for _ in 0..<3 {
                     let found = try ExactScan.nearest(
                         queries,
-                        in: space,
+                        in: [ScanSource(space: space, source: 3, isDead: isDead)],
                         limit: 300,
-                        source: 3,
-                        pool: pool,
-                        isDead: isDead
+                        pool: pool
                     )
                     #expect(found == [wanted])
                 }
@@ -122,30 +118,101 @@ struct ExactScanTests {
         return space
     }
 
-    @Test func rowsBelowTheFloorAreLeftOutAndThoseOnItStay() throws {
+    @Test(arguments: Metric.allCases)
+    func rowsBelowTheFloorAreLeftOutAndThoseOnItStay(metric: Metric) throws {
         var random = SplitMix(seed: 33)
         let fixture = try VectorFixture()
         let space = FixtureSpace(
             &random,
             dimensions: 8,
-            metric: .l2,
+            metric: metric,
             rows: Array(0..<500)
         )
         let read = try #require(
             fixture.open(fixture.write([space], rowCount: 500)).spaces.first
         )
-        let ready = try query(random.vector(8), .l2)
+        let ready = try query(random.vector(8), metric)
         let all = expected(ready, space, limit: 500) { _ in false }
         let found = try ExactScan.nearest(
             [ready],
-            in: read,
+            in: [ScanSource(space: read, source: 3, isDead: { _ in false })],
             limit: 100,
             floor: all[40].key,
-            source: 3,
-            pool: ScanPool(width: 1),
-            isDead: { _ in false }
+            pool: ScanPool(width: 1)
         )
         #expect(found == [Array(all[...40])])
+    }
+
+    @Test(arguments: Metric.allCases) func manySourcesAreScannedAsOne(metric: Metric) throws {
+        var random = SplitMix(seed: 37)
+        let fixture = try VectorFixture()
+        // Ten different vectors in all, so that ties go across sources; 3.4 MB.
+        let ten = FixtureSpace(&random, dimensions: 130, metric: metric, rows: Array(0..<10))
+        let written = [1, 700, 3, 9, 2000, 50, 3000, 1, 150].enumerated().map { index, count in
+            var space = ten
+            space.collectionID = UInt32(index + 1)
+            space.rows = Array(0..<UInt32(count))
+            space.vectors = space.rows.map { _ in ten.vectors[random.below(10)] }
+            return space
+        }
+        let file = try fixture.open(try fixture.write(written, rowCount: 3000))
+        let ready = try query(random.vector(130), metric)
+        let isDead = { @Sendable (row: UInt32) in row % 5 == 0 }
+        let sources = file.spaces.enumerated().map {
+            ScanSource(space: $1, source: $0, isDead: isDead)
+        }
+        #expect(sources.reduce(0) { $0 + $1.byteCount } > ExactScan.parallelByteCount)
+        // By id, which here is the row and then the source.
+        func id(_ candidate: Candidate) -> [UInt8] {
+            [UInt8(candidate.row >> 8), UInt8(candidate.row & 255), UInt8(candidate.source)]
+        }
+        let all = written.enumerated().flatMap { index, space in
+            expected(ready, space, limit: .max, isDead: isDead).map {
+                Candidate(key: $0.key, source: index, row: $0.row)
+            }
+        }
+        let sorted = all.sorted {
+            $0.key != $1.key ? $0.key > $1.key : id($0).lexicographicallyPrecedes(id($1))
+        }
+        for limit in [1, 10, 900, 7000] {
+            for width in [1, 2, 8] {
+                let found = try ExactScan.nearest(
+                    [ready],
+                    in: sources,
+                    limit: limit,
+                    pool: ScanPool(width: width)
+                )
+                let nearest = Candidate.nearest(of: found, limit: limit) { id($0) }
+                #expect(nearest == Array(sorted.prefix(limit)), "\(limit) of \(width)")
+                // A source that comes late brings no more than what competes.
+                #expect(found[0].allSatisfy { $0.key >= nearest[nearest.count - 1].key })
+            }
+        }
+    }
+
+    @Test func sharesCoverEveryVectorOnceAndInOrder() throws {
+        var random = SplitMix(seed: 38)
+        let fixture = try VectorFixture()
+        let spaces = [(1, 100), (3000, 384), (40, 16_384)].enumerated().map { index, shape in
+            FixtureSpace(
+                &random,
+                collectionID: UInt32(index + 1),
+                dimensions: shape.1,
+                metric: .dot,
+                rows: Array(0..<UInt32(shape.0))
+            )
+        }
+        let file = try fixture.open(try fixture.write(spaces, rowCount: 3000))
+        let sources = file.spaces.map { ScanSource(space: $0, source: 0) { _ in false } }
+        let work = ScanWork([], sources, limit: 1, floor: 0, threadCount: 2)
+        var next = [0, 0, 0]
+        for share in work.shares {
+            #expect(share.ordinals.lowerBound == next[share.source])
+            #expect(next[(share.source + 1)...].allSatisfy { $0 == 0 })
+            next[share.source] = share.ordinals.upperBound
+        }
+        #expect(next == [1, 3000, 40])
+        #expect(work.shares.count > 10)
     }
 
     @Test func deadRowsAreOnlyAskedAboutWhenNearEnough() throws {
@@ -160,14 +227,14 @@ struct ExactScanTests {
         let asked = Counter()
         let found = try ExactScan.nearest(
             [try query([0, 0, 0, 0], .l2)],
-            in: read,
+            in: [
+                ScanSource(space: read, source: 0) { row in
+                    asked.count.add(1, ordering: .relaxed)
+                    return row < 5
+                }
+            ],
             limit: 10,
-            source: 0,
-            pool: ScanPool(width: 1),
-            isDead: { row in
-                asked.count.add(1, ordering: .relaxed)
-                return row < 5
-            }
+            pool: ScanPool(width: 1)
         )
         #expect(found[0].map(\.row) == Array(5..<15))
         #expect(asked.count.load(ordering: .relaxed) == 15)
@@ -194,11 +261,9 @@ struct ExactScanTests {
         let isDead = { @Sendable (row: UInt32) in row % 3 == 1 }
         let file = try ExactScan.nearest(
             [ready],
-            in: read,
+            in: [ScanSource(space: read, source: 3, isDead: isDead)],
             limit: 50,
-            source: 3,
-            pool: ScanPool(width: 1),
-            isDead: isDead
+            pool: ScanPool(width: 1)
         )
         let flat = space.vectors.flatMap { $0 }
         let norms = space.vectors.map { norm($0) }
@@ -242,11 +307,9 @@ struct ExactScanTests {
                 let refusal = code {
                     _ = try ExactScan.nearest(
                         [ready],
-                        in: read,
+                        in: [ScanSource(space: read, source: 0, isDead: { _ in false })],
                         limit: 3,
-                        source: 0,
-                        pool: ScanPool(width: width),
-                        isDead: { _ in false }
+                        pool: ScanPool(width: width)
                     )
                 }
                 #expect(refusal == .corrupted)

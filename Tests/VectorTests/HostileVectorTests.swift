@@ -145,14 +145,14 @@ struct HostileVectorTests {
         _ = code {
             _ = try ExactScan.nearest(
                 [ready],
-                in: space,
+                in: [
+                    ScanSource(space: space, source: 0) {
+                        #expect($0 < 8)
+                        return false
+                    }
+                ],
                 limit: 10,
-                source: 0,
-                pool: ScanPool(width: 1),
-                isDead: {
-                    #expect($0 < 8)
-                    return false
-                }
+                pool: ScanPool(width: 1)
             )
         }
     }
@@ -187,11 +187,9 @@ struct HostileVectorTests {
         let space = try #require(file.spaces.first)
         let hits = try ExactScan.nearest(
             [try query([1, 2, 3], .cosine)],
-            in: space,
+            in: [ScanSource(space: space, source: 0) { _ in false }],
             limit: 10,
-            source: 0,
-            pool: ScanPool(width: 1),
-            isDead: { _ in false }
+            pool: ScanPool(width: 1)
         )
         #expect(hits[0].count == 4)
         #expect(zip(hits[0], hits[0].dropFirst()).allSatisfy { $0.key >= $1.key })
