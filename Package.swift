@@ -76,11 +76,21 @@ let package = Package(
             ]
         ),
 
-        // Layer 6: the public names.
+        // Layer 6: a new store from a damaged one.
+        layer(
+            "MoraineSalvage",
+            [
+                "MoraineEngine", "MoraineLog", "MoraineSegments", "MoraineVectors",
+                "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
+            ]
+        ),
+
+        // Layer 7: the public names.
         layer(
             "Moraine",
             [
-                "MoraineEngine", "MoraineJSON", "MoraineStorage", "MoraineFormat", "MoraineFiles",
+                "MoraineSalvage", "MoraineEngine", "MoraineJSON", "MoraineStorage", "MoraineFormat",
+                "MoraineFiles",
                 "MoraineBytes",
             ]
         ),
@@ -89,8 +99,9 @@ let package = Package(
         .executableTarget(
             name: "moraine-cli",
             dependencies: [
-                "Moraine", "MoraineEngine", "MoraineJSON", "MoraineVectors", "MoraineSegments",
-                "MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
+                "Moraine", "MoraineSalvage", "MoraineEngine", "MoraineJSON", "MoraineVectors",
+                "MoraineSegments", "MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles",
+                "MoraineBytes",
             ],
             path: "tools/moraine",
             swiftSettings: settings
@@ -98,7 +109,8 @@ let package = Package(
         .target(
             name: "MoraineSimulation",
             dependencies: [
-                "MoraineEngine", "MoraineVectors", "MoraineSegments", "MoraineLog",
+                "MoraineSalvage", "MoraineEngine", "MoraineVectors", "MoraineSegments",
+                "MoraineLog",
                 "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ],
             path: "Benchmarks/Simulation",

@@ -114,7 +114,7 @@ extension Engine {
         }
     }
 
-    private func checkCanWrite() throws(StoreError) {
+    func checkCanWrite() throws(StoreError) {
         guard writer != nil else {
             throw StoreError(.readOnly, "the store was opened for reading only", path: folder)
         }
@@ -155,7 +155,7 @@ extension Engine {
     /// no earlier commit is in memory only.
     ///
     /// Writers wait here while a checkpoint is written, and while there are too many segments.
-    private func makeRoom(isLogged: Bool, _ body: (Writer) -> Void) throws(StoreError) {
+    func makeRoom(isLogged: Bool, _ body: (Writer) -> Void) throws(StoreError) {
         var waitsForMerges = options.runsInBackground && options.compactsInBackground
         while true {
             let obstacle = withWriter { writer -> Obstacle? in

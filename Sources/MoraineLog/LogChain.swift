@@ -380,8 +380,8 @@ private struct ChainState {
 }
 
 /// Joins the parts of a commit.
-private struct PartAssembler {
-    enum Result {
+package struct PartAssembler {
+    package enum Result {
         case refused
         case incomplete
         case complete(start: UInt64)
@@ -393,10 +393,17 @@ private struct PartAssembler {
     private var operationCount: UInt32 = 0
     private var start: UInt64 = 0
 
-    /// True while a commit has begun and is not complete.
-    var isOpen: Bool { next > 0 }
+    package init() {}
 
-    mutating func add(_ record: LogRecord, _ payload: UnsafeRawBufferPointer, at offset: UInt64)
+    /// True while a commit has begun and is not complete.
+    package var isOpen: Bool { next > 0 }
+
+    /// Adds the next part.
+    package mutating func add(
+        _ record: LogRecord,
+        _ payload: UnsafeRawBufferPointer,
+        at offset: UInt64
+    )
         -> Result
     {
         guard payload.count >= 8 else { return .refused }
@@ -418,7 +425,8 @@ private struct PartAssembler {
         return next == count ? .complete(start: start) : .incomplete
     }
 
-    func withPayload(_ body: (UnsafeRawBufferPointer) throws(StoreError) -> Void)
+    /// Calls `body` with the joined payload, once it is complete.
+    package func withPayload(_ body: (UnsafeRawBufferPointer) throws(StoreError) -> Void)
         throws(StoreError)
     {
         try bytes.withUnsafeBufferPointer { buffer throws(StoreError) in

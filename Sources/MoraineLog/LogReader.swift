@@ -17,6 +17,8 @@ package struct LogReader: ~Copyable {
 
     private let seed: ChecksumSeed
     private var window: Window
+    /// What `skipToRecord` may still check.
+    private var budget: UInt64
 
     /// Reads records of `file` from `position` to `end`, which is not behind the file's end.
     package init(
@@ -31,6 +33,7 @@ package struct LogReader: ~Copyable {
         self.end = end
         seed = header.recordSeed
         window = Window(file: file, end: end)
+        budget = LogReader.budget(end)
     }
 
     /// What stands at the reader's position.
@@ -71,6 +74,16 @@ package struct LogReader: ~Copyable {
         }
     }
 
+    /// Goes to the next record that verifies behind the invalid place at `position`; false when
+    /// there is none, or looking for it takes as long as `promiseBeyond` may.
+    package mutating func skipToRecord() throws(StoreError) -> Bool {
+        guard let (_, offset) = try recordBeyondHere() else {
+            return false
+        }
+        position = offset
+        return true
+    }
+
     /// The highest promise of any record that verifies behind the invalid place at `position`.
     ///
     /// Looks at every multiple of 8 up to the file's end. Hostile bytes can make many places
@@ -78,26 +91,52 @@ package struct LogReader: ~Copyable {
     /// bytes, the answer is the largest number there is, which callers take for damage.
     package mutating func promiseBeyond() throws(StoreError) -> UInt64 {
         var highest: UInt64 = 0
-        var budget = 16 * (end &- UInt64(LogHeader.byteCount)) &+ (1 << 20)
+        var budget = Self.budget(end)
         var offset = (position &+ 8) & ~7
+        while let (record, found) = try recordBeyond(from: offset, &budget) {
+            highest = max(highest, record.promised)
+            offset = found + UInt64(record.frameByteCount)
+        }
+        return budget == 0 ? .max : highest
+    }
+
+    /// Bytes that may be checked in search of records.
+    private static func budget(_ end: UInt64) -> UInt64 {
+        16 * (end &- UInt64(LogHeader.byteCount)) &+ (1 << 20)
+    }
+
+    private mutating func recordBeyondHere() throws(StoreError) -> (LogRecord, UInt64)? {
+        var left = budget
+        defer { budget = left }
+        return try recordBeyond(from: (position &+ 8) & ~7, &left)
+    }
+
+    /// The first record that verifies at a multiple of 8 from `start` on.
+    ///
+    /// - Parameter budget: what is left of it, 0 when it was not enough.
+    private mutating func recordBeyond(from start: UInt64, _ budget: inout UInt64)
+        throws(StoreError) -> (LogRecord, UInt64)?
+    {
+        var offset = start
         while offset &+ UInt64(LogRecord.headerByteCount) <= end {
             guard let next = window.magic(from: offset) else { break }
             offset = next
             let bytes = window.record(at: offset)
             if let failure = window.failure { throw failure }
             if case .success(let bytes) = bytes {
-                guard budget >= UInt64(bytes.count) else { return .max }
+                guard budget > UInt64(bytes.count) else {
+                    budget = 0
+                    return nil
+                }
                 budget -= UInt64(bytes.count)
                 if let record = try? LogRecord.decode(bytes, at: offset, seed: seed) {
-                    highest = max(highest, record.promised)
-                    offset += UInt64(record.frameByteCount)
-                    continue
+                    return (record, offset)
                 }
             }
             offset += 8
         }
         if let failure = window.failure { throw failure }
-        return highest
+        return nil
     }
 }
 

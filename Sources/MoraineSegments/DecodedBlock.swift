@@ -19,6 +19,8 @@ package final class DecodedBlock: Sendable {
     private let recordsEnd: Int
 
     /// Decompresses `payload` and checks the starts of the records.
+    ///
+    /// - Parameter header: says at least five bytes a record.
     package init(
         header: DocumentBlockHeader,
         offset: UInt64,

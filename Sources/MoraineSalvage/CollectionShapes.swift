@@ -1,0 +1,94 @@
+// What the collections of a damaged store were called and held.
+
+import MoraineFormat
+
+/// The collections, from whatever names them.
+struct CollectionShapes {
+    private var shapes: [UInt32: CollectionShape] = [:]
+    /// Collections whose name or metric nothing intact tells.
+    private(set) var guessed: Set<UInt32> = []
+    /// Names that were given to somebody else before.
+    private var renamed: [UInt32: String] = [:]
+
+    init(_ facts: ManifestFacts, _ segments: [SegmentSource], _ commits: [ParsedCommit]) {
+        var creates: [CollectionShape] = []
+        for commit in commits {
+            for case .createCollection(let shape) in commit.operations { creates.append(shape) }
+        }
+        if facts.state == nil {
+            for segment in segments.sorted(by: { $0.maxLSN < $1.maxLSN }) {
+                for collection in segment.schema { add(collection.shape) }
+            }
+        }
+        for shape in facts.collections.values { add(shape) }
+        for shape in creates { add(shape) }
+        if facts.state == nil { guess(segments) }
+        resolveNames()
+    }
+
+    /// All of them, ascending by id.
+    var all: [CollectionShape] {
+        shapes.values.sorted { $0.id < $1.id }.map { shape in
+            guard let name = renamed[shape.id] else { return shape }
+            return CollectionShape(
+                id: shape.id,
+                name: name,
+                dimensions: shape.dimensions,
+                metric: shape.metric
+            )
+        }
+    }
+
+    private mutating func add(_ shape: CollectionShape) { shapes[shape.id] = shape }
+
+    /// Collections that only vector files know.
+    private mutating func guess(_ segments: [SegmentSource]) {
+        for entry in segments.flatMap(\.vectors).flatMap(\.entries)
+        where shapes[entry.collectionID] == nil {
+            add(Self.unnamed(entry.collectionID, entry.dimensions, entry.metric))
+            guessed.insert(entry.collectionID)
+        }
+    }
+
+    /// A collection of which only the id is known, and the dimensions of a vector in it.
+    mutating func addUnnamed(_ id: UInt32, dimensions: Int) -> CollectionShape {
+        let shape = Self.unnamed(id, dimensions, .cosine)
+        add(shape)
+        guessed.insert(id)
+        resolveNames()
+        return all.first { $0.id == id } ?? shape
+    }
+
+    private static func unnamed(_ id: UInt32, _ dimensions: Int, _ metric: Metric)
+        -> CollectionShape
+    {
+        CollectionShape(
+            id: id,
+            name: "collection \(id)",
+            dimensions: dimensions,
+            metric: metric
+        )
+    }
+
+    /// Gives each collection a name of its own: where two claim one, the newer has it.
+    private mutating func resolveNames() {
+        var taken: Set<[UInt8]> = []
+        renamed = [:]
+        for shape in shapes.values.sorted(by: { $0.id > $1.id }) {
+            var name = shape.name
+            var number = shape.id
+            while !taken.insert(Array(name.utf8)).inserted {
+                let suffix = " (\(number))"
+                let room = FormatLimits.nameByteCount - suffix.utf8.count
+                var base = shape.name
+                while base.utf8.count > room { base.removeLast() }
+                name = base + suffix
+                number &+= 1
+            }
+            if name != shape.name {
+                renamed[shape.id] = name
+                guessed.insert(shape.id)
+            }
+        }
+    }
+}

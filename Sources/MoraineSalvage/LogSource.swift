@@ -1,0 +1,291 @@
+// All commits that can still be read from log files, whichever of them are left.
+// Rules: format-spec/log.md; ARCHITECTURE.md, "Salvage".
+
+import MoraineBytes
+import MoraineEngine
+import MoraineFiles
+import MoraineFormat
+import MoraineLog
+import MoraineStorage
+
+/// A commit's payload, verified; freed with this object.
+final class LogPayload {
+    let bytes: UnsafeRawBufferPointer
+    let operationCount: UInt32
+
+    init(copying source: UnsafeRawBufferPointer, operationCount: UInt32) {
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: source.count,
+            alignment: 8
+        )
+        memory.copyMemory(from: source)
+        bytes = UnsafeRawBufferPointer(memory)
+        self.operationCount = operationCount
+    }
+
+    deinit { bytes.deallocate() }
+}
+
+/// The commits of the log.
+struct LogSource {
+    /// Commits above the floor by LSN.
+    private(set) var commits: [UInt64: LogPayload] = [:]
+    /// Commits at or below the floor, which count only where segments are damaged.
+    private(set) var oldCommits: [UInt64: LogPayload] = [:]
+    /// Acknowledged commits that cannot be read.
+    private(set) var lost: [ClosedRange<UInt64>] = []
+    /// The newest commit, or the floor.
+    private(set) var lastLSN: UInt64
+    private(set) var findings: [Finding] = []
+    private(set) var notes: [String] = []
+
+    private let inventory: Inventory
+    private let facts: ManifestFacts
+    private let floor: UInt64
+    /// Everything up to here was acknowledged, as far as anything says so.
+    private var promise: UInt64 = 0
+    /// From this commit on, nobody knows how many are missing.
+    private var openEnd: UInt64?
+
+    /// A log file whose records can be told from others.
+    private struct Link {
+        let found: FoundFile
+        let header: LogHeader
+        /// Its head verifies: what it says about other files counts.
+        let isWhole: Bool
+    }
+
+    /// Reads the log.
+    ///
+    /// - Parameters:
+    ///   - floor: commits up to here are in segments.
+    ///   - wantsOld: read those at or below the floor as well, also from files to be recycled.
+    init(_ inventory: Inventory, _ facts: ManifestFacts, floor: UInt64, wantsOld: Bool) {
+        self.inventory = inventory
+        self.facts = facts
+        self.floor = floor
+        lastLSN = floor
+        promise = facts.root?.durableLSN ?? 0
+        var links: [Link] = []
+        for found in inventory.files(.log) where isWanted(found) {
+            if let link = link(found) { links.append(link) }
+        }
+        links.sort { ($0.header.epoch, $0.header.fileID) < ($1.header.epoch, $1.header.fileID) }
+        noteMissing(links)
+        for index in links.indices {
+            read(links[index], before: links[(index + 1)...])
+        }
+        if wantsOld {
+            for found in inventory.files(.log) {
+                guard case .spareLog = found.place else { continue }
+                if let link = link(found) { readOld(link) }
+            }
+        } else {
+            oldCommits = [:]
+        }
+        closeGaps()
+    }
+
+    /// With a manifest, only the files that it names, and those of which it cannot know.
+    private func isWanted(_ found: FoundFile) -> Bool {
+        if case .spareLog = found.place { return false }
+        guard let state = facts.state else { return true }
+        return state.logs.contains { $0.sequence == found.fileID }
+            || found.fileID >= state.nextFileID
+    }
+
+    // MARK: Heads
+
+    /// Reads a file's head; a damaged one is made anew from what others say, if records prove it.
+    private mutating func link(_ found: FoundFile) -> Link? {
+        guard let file = try? inventory.open(found) else { return nil }
+        defer { file.close() }
+        do throws(StoreError) {
+            let link = try LogFiles.link(
+                file,
+                kind: .log,
+                storeID: inventory.storeID,
+                fileID: found.fileID
+            )
+            return Link(found: found, header: link.header, isWhole: true)
+        } catch {
+            if case .spareLog = found.place { return nil }
+            findings.append(Finding(error, .structure, file: found.name))
+        }
+        var epoch: UInt64 = 0
+        if case .log(let named, _) = found.place { epoch = named }
+        for incarnation in facts.incarnations.sorted() {
+            let header = LogHeader(
+                kind: .log,
+                storeID: inventory.storeID,
+                fileID: found.fileID,
+                createdLSN: 0,
+                epoch: epoch,
+                incarnation: incarnation,
+                firstNumber: facts.state?.logs.first { $0.sequence == found.fileID }?.firstLSN ?? 1
+            )
+            var reader = LogReader(file: file, header: header, to: found.byteCount)
+            if case .record? = try? reader.next() {
+                return Link(found: found, header: header, isWhole: false)
+            }
+            if (try? reader.skipToRecord()) ?? false {
+                return Link(found: found, header: header, isWhole: false)
+            }
+        }
+        return nil
+    }
+
+    /// Finds log files that the manifest names and that are not there, or hold nothing readable.
+    private mutating func noteMissing(_ links: [Link]) {
+        guard let state = facts.state else { return }
+        for (index, entry) in state.logs.enumerated()
+        where !links.contains(where: { $0.header.fileID == entry.sequence }) {
+            findings.append(
+                Finding(
+                    .missing,
+                    file: FileNames.log(epoch: entry.epoch, sequence: entry.sequence),
+                    offset: 0,
+                    expected: "a log file with commits from \(entry.firstLSN) on",
+                    found: "no readable file"
+                )
+            )
+            if index == state.logs.count - 1 {
+                // A store that was closed says how far its log went.
+                if facts.root?.state != .closed { openEnd = max(entry.firstLSN, floor + 1) }
+            } else {
+                // The commits of the next file prove that those before it were.
+                promise = max(promise, state.logs[index + 1].firstLSN &- 1)
+            }
+        }
+    }
+
+    // MARK: Records
+
+    private mutating func read(_ link: Link, before later: ArraySlice<Link>) {
+        var end = link.found.byteCount
+        for next in later where next.isWhole && next.header.predecessor == link.header.fileID {
+            end = min(end, next.header.predecessorEnd)
+        }
+        // A later writer's file goes on from its first number: what else an earlier file holds
+        // from there on is void, unless it was promised.
+        let successor = later.lazy.filter(\.isWhole).map(\.header.firstNumber).min()
+        var found: [UInt64: LogPayload] = [:]
+        let promised = readRecords(link, to: end) { found[$0] = $1 }
+        promise = max(promise, promised)
+        for (lsn, payload) in found {
+            if let successor, lsn >= successor, lsn > promised { continue }
+            if lsn > floor { commits[lsn] = payload } else { oldCommits[lsn] = payload }
+        }
+    }
+
+    private mutating func readOld(_ link: Link) {
+        var found: [UInt64: LogPayload] = [:]
+        let promised = readRecords(link, to: link.found.byteCount) { found[$0] = $1 }
+        for (lsn, payload) in found where lsn <= floor && lsn <= promised {
+            oldCommits[lsn] = payload
+        }
+    }
+
+    /// Reads every commit of a file that verifies, and returns the highest promise in it.
+    private mutating func readRecords(
+        _ link: Link,
+        to end: UInt64,
+        _ take: (UInt64, LogPayload) -> Void
+    ) -> UInt64 {
+        guard let file = try? inventory.open(link.found) else { return 0 }
+        defer { file.close() }
+        var reader = LogReader(file: file, header: link.header, to: min(end, link.found.byteCount))
+        var parts = PartAssembler()
+        var promised: UInt64 = 0
+        do throws(StoreError) {
+            loop: while true {
+                switch try reader.next() {
+                case .end: break loop
+                case .invalid(let reason):
+                    parts = PartAssembler()
+                    let at = reader.position
+                    guard try reader.skipToRecord() else { break loop }
+                    findings.append(
+                        Finding(
+                            .checksum,
+                            file: link.found.name,
+                            offset: at,
+                            expected: "a record",
+                            found: reason.found
+                        )
+                    )
+                case .record(let record, let payload, let offset):
+                    promised = max(promised, record.promised)
+                    switch record.kind {
+                    case .commit:
+                        parts = PartAssembler()
+                        take(
+                            record.number,
+                            LogPayload(copying: payload, operationCount: record.operationCount)
+                        )
+                    case .part:
+                        switch parts.add(record, payload, at: offset) {
+                        case .incomplete: break
+                        case .refused: parts = PartAssembler()
+                        case .complete:
+                            try parts.withPayload { bytes in
+                                take(
+                                    record.number,
+                                    LogPayload(
+                                        copying: bytes,
+                                        operationCount: record.operationCount
+                                    )
+                                )
+                            }
+                            parts = PartAssembler()
+                        }
+                    case .marker, .edit: parts = PartAssembler()
+                    }
+                }
+            }
+        } catch {
+            findings.append(Finding(error, .unreadable, file: link.found.name))
+        }
+        return promised
+    }
+
+    // MARK: Gaps
+
+    /// Finds the acknowledged commits that are missing, and cuts a tail that nobody promised.
+    private mutating func closeGaps() {
+        let numbers = commits.keys.sorted()
+        var expected = floor + 1
+        for number in numbers {
+            if number > expected {
+                guard expected <= promise else {
+                    cut(from: expected)
+                    break
+                }
+                // A gap that was promised in part is lost up to the promise; what lies behind it
+                // was never acknowledged.
+                lost.append(expected...min(number - 1, promise))
+                if number - 1 > promise {
+                    cut(from: promise + 1)
+                    expected = promise + 1
+                    break
+                }
+            }
+            expected = number + 1
+        }
+        if let openEnd, openEnd >= expected {
+            lost.append(expected...UInt64.max)
+        } else if expected <= promise {
+            lost.append(expected...promise)
+        }
+        lastLSN = max(floor, commits.keys.max() ?? 0)
+    }
+
+    private mutating func cut(from number: UInt64) {
+        let count = commits.keys.filter { $0 >= number }.count
+        commits = commits.filter { $0.key < number }
+        notes.append(
+            "the log ends before commit \(number), which was never acknowledged; \(count) later "
+                + "commits in the same torn end are void"
+        )
+    }
+}
