@@ -19,6 +19,14 @@ extension Store {
             public let expected: String
             /// What was there.
             public let found: String
+
+            init(_ finding: MoraineStorage.Finding) {
+                file = finding.file
+                byteOffset = finding.offset
+                kind = finding.kind.rawValue
+                expected = finding.expected
+                found = finding.found
+            }
         }
 
         /// True when nothing was found.
@@ -36,15 +44,7 @@ extension Store {
 
         init(_ report: VerifyReport) {
             isOK = report.isOK
-            findings = report.findings.map { finding in
-                Finding(
-                    file: finding.file,
-                    byteOffset: finding.offset,
-                    kind: finding.kind.rawValue,
-                    expected: finding.expected,
-                    found: finding.found
-                )
-            }
+            findings = report.findings.map { Finding($0) }
             notes = report.notes
             unchecked = report.unchecked
             fileCount = report.fileCount

@@ -109,6 +109,10 @@ final class DocumentSource {
                 try SegmentCollection.decode(bytes, rowCount: rows)
             }
         }
+        attempt { () throws(StoreError) in
+            guard let section = sealed.section(SectionType.inputs) else { return }
+            inputs = try decode(section, DocumentFile.readInputs)
+        }
     }
 
     private func attempt(_ body: () throws(StoreError) -> Void) {

@@ -53,7 +53,7 @@ struct Inventory {
 
     /// Looks at all files of the folder.
     ///
-    /// - Throws: `notAStore` when nothing in the folder is ours, `corrupted` when no header says
+    /// - Throws: `notAStore` when nothing in the folder is ours, `notFound` when no header says
     ///   which store this was.
     init(_ base: any FileSystem, folder: String) throws(StoreError) {
         let plain = UntouchedFileSystem(base)
@@ -83,8 +83,8 @@ struct Inventory {
         guard let storeID = votes.max(by: { ($0.value, $0.key.low) < ($1.value, $1.key.low) })?.key
         else {
             throw StoreError(
-                .corrupted,
-                "no file's header can be read: nothing says which store this was",
+                .notFound,
+                "nothing can be recovered: no file's header says which store this was",
                 path: folder
             )
         }

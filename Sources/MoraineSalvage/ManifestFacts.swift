@@ -165,7 +165,7 @@ struct ManifestFacts {
         case .segment(let entry): segments[entry.id] = entry
         case .collection(let shape, _): collections[shape.id] = shape
         case .floor(let lsn, _): floor = max(floor, lsn)
-        case .counters, .deletions, .log, .logDropped: return
+        case .counters, .deletions, .log, .logDropped, .segmentDropped: return
         }
     }
 

@@ -19,7 +19,7 @@ package enum Salvager {
     ///   - target: nothing, or an empty folder, outside of `damaged`.
     ///   - options: file system, memory, codec; for the new store.
     ///   - item: called with each document, by collection and id, and with rows that have no name.
-    /// - Throws: `locked` when a writer has the damaged store open, `notAStore`, `corrupted` when
+    /// - Throws: `locked` when a writer has the damaged store open, `notAStore`, `notFound` when
     ///   nothing can be told from it, `invalidArgument` for a target that is not empty, and what
     ///   writing the new store throws; then the target is no whole store and can be removed.
     package static func salvage(

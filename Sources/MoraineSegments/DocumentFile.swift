@@ -1,6 +1,6 @@
 // Reads the records of a segment. Bytes: format-spec/document.md.
 
-import MoraineBytes
+package import MoraineBytes
 package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage

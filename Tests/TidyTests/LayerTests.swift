@@ -74,9 +74,11 @@ private struct PackageList {
     private static let upper = ["Moraine", "moraine-cli", "MoraineSimulation", "moraine-bench"]
 
     /// System calls; in MoraineJSON only realloc, which Swift's own memory lacks; in programs the
-    /// descriptors and signals of their process; in the simulation the names of error numbers.
+    /// descriptors and signals of their process; in salvage and simulation the names of error
+    /// numbers.
     private static let callers = [
-        "MoraineFiles", "MoraineJSON", "moraine-cli", "MoraineSimulation", "moraine-bench",
+        "MoraineFiles", "MoraineJSON", "MoraineSalvage", "moraine-cli", "MoraineSimulation",
+        "moraine-bench",
     ]
 
     /// Modules of the system, and who may import them below the tests.

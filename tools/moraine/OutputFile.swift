@@ -23,12 +23,15 @@ private final class FileSink: ByteSink {
 }
 
 extension Call {
-    /// Calls `body` with the way out: the file of `--out`, or standard output.
+    /// Calls `body` with the way out: the file of an option, or standard output.
     ///
     /// The file gets its name when all is written and synced; until then, and after a failure,
     /// what stood under the name stays.
-    func withOutput<R>(_ body: (Output) throws(Failure) -> R) throws(Failure) -> R {
-        guard let path = arguments["--out"], path != "-" else { return try body(output) }
+    func withOutput<R>(
+        _ option: String = "--out",
+        _ body: (Output) throws(Failure) -> R
+    ) throws(Failure) -> R {
+        guard let path = arguments[option], path != "-" else { return try body(output) }
         let fileSystem = PosixFileSystem()
         let unfinished = path + ".unfinished"
         let file = try fileStep { () throws(FileError) in

@@ -10,8 +10,9 @@ package struct Tool {
 
     private static let commands: [Command] = [
         .create, .apply, .importDocuments, .get, .scan, .search, .count, .delete, .compact,
-        .collections, .stats, .verify, .diff, .contentHash, .dump, .loadDump, .hex, .inspectRoot,
-        .inspectManifest, .inspectLog, .inspectSegment, .inspectVectors, .inspectFile,
+        .collections, .stats, .verify, .salvage, .diff, .contentHash, .dump, .loadDump, .hex,
+        .inspectRoot, .inspectManifest, .inspectLog, .inspectSegment, .inspectVectors,
+        .inspectFile,
     ]
 
     package init() {}

@@ -1,0 +1,135 @@
+// A new store from whatever can still be read of a damaged one.
+
+import MoraineEngine
+import MoraineFiles
+import MoraineSalvage
+import MoraineStorage
+
+extension Store {
+    /// What a salvage brought back.
+    public struct Salvage: Sendable {
+        /// What became of one document.
+        public enum Outcome: String, Sendable {
+            /// In the new store: its bytes were verified and nothing newer can have been.
+            case recovered
+            /// In the new store, but a damaged place may have held something newer, or a part of
+            /// it is missing.
+            case doubtful
+            /// Not in the new store, though something intact names it.
+            case lost
+        }
+
+        /// A document, or rows that nothing names any more.
+        public struct Item: Sendable {
+            public let outcome: Outcome
+            /// The collection's name.
+            public let collection: String
+            /// `nil` for rows whose ids cannot be read.
+            public let id: String?
+            /// The version that came back, or the one that is lost; 0 when nobody knows.
+            public let version: UInt64
+            /// Why it is doubtful or lost: `damaged-segment`, `lost-commit`, `vector-lost`,
+            /// `collection-guessed`, `created-guessed`, `unreadable`, `replaced`.
+            public let reasons: [String]
+            /// Commits up to this one may have held something newer; 0 when none can.
+            public let doubtUpTo: UInt64
+            /// Documents that the item stands for: 1 unless `id` is `nil`.
+            public let count: Int
+        }
+
+        /// A collection's share.
+        public struct Share: Sendable {
+            /// The collection's name.
+            public let collection: String
+            public let recovered: Int
+            public let doubtful: Int
+            public let lost: Int
+        }
+
+        /// True when all that was ever acknowledged is in the new store, for certain.
+        public let isComplete: Bool
+        /// By name.
+        public let collections: [Share]
+        /// Numbers of acknowledged commits that cannot be read; the upper end is the largest
+        /// number where nobody knows how many there were.
+        public let lostCommits: [ClosedRange<UInt64>]
+        /// What is wrong with the damaged store's files.
+        public let findings: [Verification.Finding]
+        /// What is worth knowing and no damage.
+        public let notes: [String]
+
+        init(_ report: SalvageReport) {
+            isComplete = report.isComplete
+            collections = report.collections.map { share in
+                Share(
+                    collection: share.name,
+                    recovered: Int(clamping: share.recovered),
+                    doubtful: Int(clamping: share.doubtful),
+                    lost: Int(clamping: share.lost)
+                )
+            }
+            lostCommits = report.lostCommits
+            findings = report.findings.map { Verification.Finding($0) }
+            notes = report.notes
+        }
+    }
+
+    /// Rebuilds a store from whatever can still be read of a damaged one, newest version winning.
+    ///
+    /// Blocks. Documents keep text, metadata, vector, version, times and expiry. The damaged store
+    /// is only read, and neither its ROOT nor its manifest need be there.
+    ///
+    /// - Parameters:
+    ///   - damaged: the folder of the damaged store, which no writer may have open.
+    ///   - target: the folder of the new store: nothing, or an empty folder.
+    ///   - item: called with every document, and with rows that have no name.
+    /// - Returns: the sum, and what is wrong with the damaged store.
+    /// - Throws: `locked`, `notAStore`, `notFound` when nothing can be told from what is left,
+    ///   `invalidArgument` for a target that is not empty, and what writing throws; then the
+    ///   target is no whole store.
+    @discardableResult
+    public static func salvage(
+        _ damaged: String,
+        into target: String,
+        item: (Salvage.Item) -> Void = { _ in }
+    ) throws(MoraineError) -> Salvage {
+        try face { () throws(StoreError) in
+            Salvage(
+                try Salvager.salvage(damaged, into: target, options: EngineOptions()) { found in
+                    item(Salvage.Item(found))
+                }
+            )
+        }
+    }
+
+    /// Rebuilds a store from whatever can still be read of a damaged one; runs on a thread of its
+    /// own.
+    ///
+    /// - Parameters:
+    ///   - damaged: the folder of the damaged store, which no writer may have open.
+    ///   - target: the folder of the new store: nothing, or an empty folder.
+    /// - Throws: what the blocking form throws; `cancelled` before it began.
+    public static func salvage(_ damaged: String, into target: String) async throws(MoraineError)
+        -> Salvage
+    {
+        try await run(on: WorkQueue(threadCount: 1)) { () throws(MoraineError) in
+            try salvage(damaged, into: target, item: { _ in })
+        }
+    }
+}
+
+extension Store.Salvage.Item {
+    fileprivate init(_ item: SalvagedItem) {
+        switch item.outcome {
+        case .recovered: outcome = .recovered
+        case .doubtful: outcome = .doubtful
+        case .lost: outcome = .lost
+        }
+        collection = item.collection
+        id = item.id
+        version = item.version
+        reasons = item.reasons.map(\.rawValue)
+        doubtUpTo = item.doubtUpTo
+        count = Int(clamping: item.count)
+    }
+}
