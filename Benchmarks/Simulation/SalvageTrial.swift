@@ -181,6 +181,7 @@ private struct SalvageStore {
         options.memtableByteCount = 1 << 20
         options.logFileByteCount = 65_536
         options.runsInBackground = false
+        options.compactsInBackground = false
         options.scanThreadCount = 1
         return options
     }
@@ -203,6 +204,7 @@ private struct SalvageStore {
         for _ in 0..<dice.number(2..<5) {
             for _ in 0..<dice.number(3..<12) { try commit(Self.operations(&dice), engine, clock) }
             try engine.checkpoint()
+            if dice.chance(25) { try engine.compact(all: dice.chance(50)) }
         }
         for _ in 0..<dice.number(1..<10) { try commit(Self.operations(&dice), engine, clock) }
         let isOpen = dice.chance(50)

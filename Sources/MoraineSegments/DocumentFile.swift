@@ -69,7 +69,8 @@ package final class DocumentFile: Sendable {
         }
     }
 
-    private static func readInputs(_ bytes: UnsafeRawBufferPointer) throws(FormatError) -> [UInt64]
+    /// Reads the section of inputs.
+    package static func readInputs(_ bytes: UnsafeRawBufferPointer) throws(FormatError) -> [UInt64]
     {
         guard bytes.count > 0, bytes.count % 8 == 0 else {
             throw FormatError(
