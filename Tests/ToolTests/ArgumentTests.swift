@@ -137,7 +137,7 @@ import moraine_cli
     @Test func helpListsEveryCommandAndExitCode() {
         let outcome = place.run("help")
         #expect(outcome.code == 0)
-        for word in ["create", "apply", "import", "inspect wal", "32 cancelled", "NO_COLOR"] {
+        for word in ["create", "apply", "import", "inspect wal", "32  cancelled", "NO_COLOR"] {
             #expect(outcome.output.contains(word))
         }
         #expect(place.run("--help").output == outcome.output)

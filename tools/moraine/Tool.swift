@@ -4,15 +4,35 @@
 package struct Tool {
     static let version = "0.1.0"
     /// What the tool looks up in its environment.
-    static let environmentNames = [
-        "MORAINE_MEMORY_BYTES", "MORAINE_MEMTABLE_BYTES", "MORAINE_WAL_FILE_BYTES", "NO_COLOR",
-    ]
+    static let environmentNames = environment.map(\.name)
 
-    private static let commands: [Command] = [
-        .create, .apply, .importDocuments, .get, .scan, .search, .count, .delete, .compact,
-        .collections, .stats, .verify, .salvage, .diff, .contentHash, .dump, .loadDump, .hex,
-        .inspectRoot, .inspectManifest, .inspectLog, .inspectSegment, .inspectVectors,
+    static let commands: [Command] = [
+        .create,
+        .apply,
+        .importDocuments,
+        .get,
+        .scan,
+        .search,
+        .count,
+        .delete,
+        .compact,
+        .collections,
+        .stats,
+        .verify,
+        .salvage,
+        .diff,
+        .contentHash,
+        .dump,
+        .loadDump,
+        .hex,
+        .inspectRoot,
+        .inspectManifest,
+        .inspectLog,
+        .inspectSegment,
+        .inspectVectors,
         .inspectFile,
+        .completion,
+        .man,
     ]
 
     package init() {}
@@ -138,39 +158,63 @@ package struct Tool {
         guard let first = words.first else { return overview(Tool.commands) }
         if ["help", "version"].contains(first) { return overview(Tool.commands) }
         let group = Tool.commands.filter { $0.name.hasPrefix("\(first) ") }
-        if words.count == 1, !group.isEmpty { return overview(group) }
+        if words.count == 1, !group.isEmpty {
+            guard let own = Tool.commands.first(where: { $0.name == first }) else {
+                return overview(group)
+            }
+            let rows = group.map { ($0.name, $0.summary) }
+            return own.help + "\nfor the files of a store:\n" + Tool.columns(rows)
+        }
         return try find(words).0.help
     }
 
     private func overview(_ commands: [Command]) -> String {
-        let width = commands.map(\.name.count).max() ?? 0
         var text = "usage: moraine COMMAND STORE ...\n\n"
-        for command in commands {
-            let padding = String(repeating: " ", count: width - command.name.count)
-            text += "  \(command.name)\(padding)  \(command.summary)\n"
-        }
-        text += """
-
-            "moraine COMMAND --help" tells more about a command. "-" is standard input, "--" ends
-            the options. Data goes to standard output, everything else to standard error.
-
-            environment:
-              MORAINE_MEMORY_BYTES    budget for all memory of a store
-              MORAINE_MEMTABLE_BYTES  bytes of commits held before they become a segment, from 65536
-              MORAINE_WAL_FILE_BYTES  the largest log file, from 65536
-              NO_COLOR                no colours on a terminal
-
-            exit codes:
-              0 fine  1 not there, a difference, or a refused line  4 damage
-              8 operational: input/output, permission, lock, space, not a store, newer format
-              16 usage, bad settings, bad input file  32 cancelled
-
-            examples:
-              moraine import notes.moraine notes --docs docs.jsonl --vectors base.f32 --dimensions 384
-              moraine search notes.moraine notes --like some-id -k 5
-              moraine verify notes.moraine
-
-            """
+        text += Tool.columns(commands.map { ($0.name, $0.summary) })
+        text += "\n" + Tool.description.joined(separator: "\n") + "\n\nenvironment:\n"
+        text += Tool.columns(Tool.environment)
+        text += "\nexit codes:\n" + Tool.columns(Tool.exitCodes)
+        text += "\nexamples:\n" + Tool.examples.map { "  \($0)\n" }.joined()
         return text
     }
+
+    private static func columns(_ rows: [(name: String, summary: String)]) -> String {
+        let width = rows.map(\.name.count).max() ?? 0
+        return rows.map { row in
+            let padding = String(repeating: " ", count: width - row.name.count)
+            return "  \(row.name)\(padding)  \(row.summary)\n"
+        }.joined()
+    }
+
+    static let description = [
+        """
+        "moraine COMMAND --help" tells more about a command. "-" is standard input, "--" ends
+        the options. Data goes to standard output, everything else to standard error.
+        """
+    ]
+
+    static let environment: [(name: String, summary: String)] = [
+        ("MORAINE_MEMORY_BYTES", "budget for all memory of a store"),
+        (
+            "MORAINE_MEMTABLE_BYTES",
+            "bytes of commits held before they become a segment, from 65536"
+        ),
+        ("MORAINE_WAL_FILE_BYTES", "the largest log file, from 65536"),
+        ("NO_COLOR", "no colours on a terminal"),
+    ]
+
+    static let exitCodes: [(name: String, summary: String)] = [
+        ("0", "fine"), ("1", "not there, a difference, or a refused line"), ("4", "damage"),
+        (
+            "8",
+            "operational: input/output, permission, lock, space, not a store, newer format"
+        ),
+        ("16", "usage, bad settings, bad input file"), ("32", "cancelled"),
+    ]
+
+    static let examples = [
+        "moraine import notes.moraine notes --docs docs.jsonl --vectors base.f32 --dimensions 384",
+        "moraine search notes.moraine notes --like some-id -k 5",
+        "moraine verify notes.moraine",
+    ]
 }
