@@ -104,6 +104,26 @@ import Testing
         #expect(place.run("hash", other).output != one)
     }
 
+    @Test func compactionLeavesTheHashAsItIs() {
+        fill()
+        let docs = (0..<2_000).map { "{\"id\":\"\($0 % 1500)\",\"text\":\"\($0)\"}\n" }
+        for part in [docs[..<1_000], docs[1_000...]] {
+            let file = place.file("d.jsonl", part.joined())
+            #expect(place.run("import", "@", "texts", "--docs", file).code == 0)
+        }
+        let hash = place.run("hash", "@").output
+        let before = place.run("stats", "@", "--json").json
+        #expect(place.run("compact", "@", "--all").code == 0)
+        #expect(place.run("hash", "@").output == hash)
+        let after = place.run("stats", "@", "--json").json
+        #expect(
+            (before["segmentCount"] as? Int ?? 0) > 1 && (before["deadRowCount"] as? Int ?? 0) > 0
+        )
+        #expect(after["segmentCount"] as? Int == 1)
+        #expect(after["deadRowCount"] as? Int == 0)
+        #expect(after["documentCount"] as? Int == before["documentCount"] as? Int)
+    }
+
     @Test func diffNamesEachDifference() {
         fill()
         #expect(place.run("load", other, input: place.run("dump", "@").output).code == 0)

@@ -28,6 +28,16 @@ import moraine_cli
         )
     }
 
+    @Test func compactedFilesHaveNamesToo() throws {
+        fill()
+        #expect(place.run("compact", "@", "--all").code == 0)
+        var names: Set<String> = []
+        for name in place.contents.filter({ $0.value.data?.isEmpty == false }).keys {
+            names.formUnion(try covered(place.store + "/" + name))
+        }
+        #expect(names.contains("segment id"))
+    }
+
     /// Holds the fields of a file against its bytes; returns their names.
     private func covered(_ path: String, code: Int32 = 0) throws -> [String] {
         let data = try #require(FileManager.default.contents(atPath: path))

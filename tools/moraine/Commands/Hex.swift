@@ -184,13 +184,14 @@ private final class HexPrinter {
 
     /// The numbers of a run of equal fields.
     private func elements(_ bytes: ArraySlice<UInt8>, _ type: String) -> [String] {
-        let size = type == "u16[]" ? 2 : 4
+        let sizes = ["u16[]": 2, "u64[]": 8]
+        let size = sizes[type] ?? 4
         return stride(from: bytes.startIndex, to: bytes.endIndex - size + 1, by: size).map { at in
-            var value: UInt32 = 0
-            for byte in bytes[at..<(at + size)].reversed() { value = value << 8 | UInt32(byte) }
+            var value: UInt64 = 0
+            for byte in bytes[at..<(at + size)].reversed() { value = value << 8 | UInt64(byte) }
             switch type {
-            case "f32[]": return "\(Float(bitPattern: value))"
-            case "x32[]": return hexadecimal(UInt64(value), count: 8)
+            case "f32[]": return "\(Float(bitPattern: UInt32(value)))"
+            case "x32[]": return hexadecimal(value, count: 8)
             default: return String(value)
             }
         }

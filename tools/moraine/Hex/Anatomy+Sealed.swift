@@ -12,6 +12,7 @@ extension SectionType {
         case documentBlocks: "blocks"
         case blockIndex: "block index"
         case schema: "schema"
+        case inputs: "inputs"
         case keyBlocks: "key blocks"
         case fences: "fences"
         case filter: "filter"
@@ -112,6 +113,7 @@ extension Anatomy {
             let size = BlockIndexEntry.byteCount
             try entries("block index entry", BlockIndexEntry.layout, size, start, end)
         case SectionType.schema: try add(at: start, count: entry.byteCount) { schema($0, start) }
+        case SectionType.inputs: pieces("inputs", "segment id", "u64[]", from: start, to: end)
         case SectionType.keyBlocks: try walkKeyBlocks(from: start, to: end)
         case SectionType.fences: try add(at: start, count: entry.byteCount) { fences($0, start) }
         case SectionType.filter:

@@ -41,6 +41,7 @@ package struct FieldGrammar: Sendable {
         5: ("log", FieldGrammar("varint sequence · varint epoch · varint firstLSN")),
         6: ("logDropped", FieldGrammar("varint sequence")),
         7: ("floor", FieldGrammar("varint LSN · varint commitTime")),
+        10: ("segmentDropped", FieldGrammar("varint segment id")),
     ]
 
     /// The operations of a commit by tag (log.md).
