@@ -89,7 +89,19 @@ final class CommitQueue: Sendable {
         var isHandedOver = false
         var isServing = false
         var isClosed = false
+        /// The lead wants to know when so many wait; 0 when it does not wait for them.
+        var wantedCount = 0
+
+        /// Adds a request; true when that is what the lead waits for.
+        mutating func add(_ request: CommitRequest) -> Bool {
+            waiting.append(request)
+            return waiting.count == wantedCount
+        }
     }
+
+    /// Groups of fewer are not gathered for: a few writers lose more by waiting than they win.
+    private static let gatheredCount = 8
+    private static let gatheringNanoseconds = (least: 200_000, most: 1_000_000)
 
     private let monitor = Monitor()
     /// Woken when a blocking writer's answer may be there.
@@ -98,17 +110,21 @@ final class CommitQueue: Sendable {
     private let thread = ThreadSlot()
     private let runsThread: Bool
     private let idleMilliseconds: Int
+    private let clock: any Clock
     private let process: @Sendable ([CommitRequest]) -> Void
 
     /// - Parameters:
     ///   - runsThread: false when only blocking writers come, one at a time.
     ///   - idleMilliseconds: how long the thread stays without work.
+    ///   - clock: tells how long a group takes; not asked without a thread.
     ///   - process: commits a group and answers each request.
     init(
         runsThread: Bool,
         idleMilliseconds: Int = WorkerThread.idleMilliseconds,
+        clock: any Clock = SystemClock(),
         process: @escaping @Sendable ([CommitRequest]) -> Void
     ) {
+        self.clock = clock
         self.process = process
         self.runsThread = runsThread
         self.idleMilliseconds = idleMilliseconds
@@ -119,12 +135,13 @@ final class CommitQueue: Sendable {
 
     /// Commits in the caller's thread, or waits for who leads.
     func commit(_ request: CommitRequest) -> CommitRequest.Answer {
-        let leads = state.withLock { state -> Bool in
-            state.waiting.append(request)
-            if state.isLed { return false }
+        let (leads, completes) = state.withLock { state -> (Bool, Bool) in
+            let completes = state.add(request)
+            if state.isLed { return (false, completes) }
             state.isLed = true
-            return true
+            return (true, false)
         }
+        if completes { monitor.withLock { monitor.signal() } }
         if leads {
             process(take())
             passOn()
@@ -140,15 +157,16 @@ final class CommitQueue: Sendable {
     func commit(_ request: CommitRequest) async -> CommitRequest.Answer {
         await withUnsafeContinuation { continuation in
             request.resume(continuation)
-            let wakes = state.withLock { state -> Bool in
-                state.waiting.append(request)
-                if state.isLed { return false }
+            let (leads, completes) = state.withLock { state -> (Bool, Bool) in
+                let completes = state.add(request)
+                if state.isLed { return (false, completes) }
                 state.isLed = true
                 state.isHandedOver = true
-                return true
+                return (true, false)
             }
+            if completes { monitor.withLock { monitor.signal() } }
             // Nobody else may lead, since this caller must not wait.
-            if wakes, !wake() { refuseAll() }
+            if leads, !wake() { refuseAll() }
         }
     }
 
@@ -237,9 +255,29 @@ final class CommitQueue: Sendable {
                 return state.waiting
             }
             if group.isEmpty { return }
+            let start = clock.steadyNanoseconds()
             process(group)
+            let duration = clock.steadyNanoseconds() &- start
             wakeAnswered()
+            gather(answered: group.count, duration: Int(clamping: duration))
         }
+    }
+
+    /// Waits a little for the writers that were just answered: those that write on and those that
+    /// wait already then share one sync, where two halves would take turns with two.
+    private func gather(answered count: Int, duration: Int) {
+        guard count >= Self.gatheredCount else { return }
+        state.withLock { $0.wantedCount = $0.waiting.count + count }
+        let limit = min(
+            Self.gatheringNanoseconds.most,
+            max(Self.gatheringNanoseconds.least, duration / 2)
+        )
+        monitor.withLock {
+            while state.withLock({ $0.waiting.count < $0.wantedCount && !$0.isClosed }) {
+                if !monitor.wait(nanoseconds: limit) { break }
+            }
+        }
+        state.withLock { $0.wantedCount = 0 }
     }
 
     /// Ends the thread after what waits was answered.

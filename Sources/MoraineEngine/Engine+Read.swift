@@ -73,6 +73,7 @@ extension Engine {
         commits?.close()
         syncs.withLock { $0 }?.close()
         compactions.close()
+        logPreparation.withLock { $0 }?.close()
         var failure: StoreError?
         if writer != nil, WorkerThread.processID == processID {
             do throws(StoreError) { try closeWriter() } catch { failure = error }

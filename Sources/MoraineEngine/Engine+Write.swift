@@ -175,6 +175,7 @@ extension Engine {
                     checkpoints.withLock { $0 }?.request()
                 }
                 body(writer)
+                if writer.takesLogPreparation() { logPreparation.withLock { $0 }?.request() }
                 return nil
             }
             switch obstacle {

@@ -48,6 +48,7 @@ package final class Engine: Sendable {
     let queue = Mutex<CommitQueue?>(nil)
     let checkpoints = Mutex<BackgroundWork?>(nil)
     let syncs = Mutex<IntervalSync?>(nil)
+    let logPreparation = Mutex<BackgroundWork?>(nil)
     /// One refresh at a time.
     let refreshing = Mutex(())
     let ids: IDCounters
@@ -273,7 +274,15 @@ package final class Engine: Sendable {
             try self?.writeCheckpoint()
         }
         checkpoints.withLock { $0 = work }
-        let commits = CommitQueue(runsThread: isThreaded) { [weak self] group in
+        if isThreaded {
+            let preparation = BackgroundWork(hasThread: true) {
+                [weak self] () throws(StoreError) in
+                self?.prepareLog()
+            }
+            logPreparation.withLock { $0 = preparation }
+        }
+        let commits = CommitQueue(runsThread: isThreaded, clock: options.clock) {
+            [weak self] group in
             guard let self else {
                 for request in group { request.finish(.refused(Self.closedError)) }
                 return

@@ -9,7 +9,7 @@ import MoraineStorage
 
 extension Writer {
     /// Log files are not smaller than this unless the options say so.
-    private static let firstLogByteCount: UInt64 = 1 << 20
+    static let firstLogByteCount: UInt64 = 1 << 20
     /// Recycled log files that are kept.
     private static let spareLimit = 4
     /// When all live records take at most this, a starting writer carries all of them over.
@@ -267,6 +267,7 @@ extension Writer {
         }
         logTail = nil
         log = next
+        isLogPrepared = false
     }
 
     /// Makes a log file, fills it by `fill`, and makes file and name durable.
@@ -276,9 +277,7 @@ extension Writer {
         fill: (LogWriter) throws(StoreError) -> Void
     ) throws(StoreError) -> LogWriter {
         let name = FileNames.log(epoch: header.epoch, sequence: header.fileID)
-        let limit = UInt64(max(options.logFileByteCount, Int(LogFiles.minimumByteCount)))
-        let usual = min(limit, max(logCapacity * 2, min(limit, Self.firstLogByteCount)))
-        let byteCount = max(usual, (needed + 4095) & ~4095)
+        let byteCount = max(nextLogByteCount, (needed + 4095) & ~4095)
         do throws(StoreError) {
             let file = try openLogFile(name, byteCount: byteCount)
             let log = LogWriter(
@@ -329,7 +328,8 @@ extension Writer {
         }
     }
 
-    private func takeSpare(byteCount: UInt64) throws(FileError) -> String? {
+    /// A recycled log file of that size.
+    func takeSpare(byteCount: UInt64) throws(FileError) -> String? {
         for path in try spares() {
             if try fileSystem.info(path)?.byteCount == byteCount { return path }
         }

@@ -45,6 +45,8 @@ final class Writer: @unchecked Sendable {
     var log: LogWriter?
     /// Bytes of the current log file.
     var logCapacity: UInt64 = 0
+    /// The file after the current one was asked for.
+    var isLogPrepared = false
     /// The last commit in each live log file but the current one.
     var logEnds: [UInt64: UInt64] = [:]
     /// Where the records of the last log file of an earlier writer end.

@@ -137,12 +137,16 @@ package final class Monitor: @unchecked Sendable {  // the memory is only used b
 
     /// As `wait`, but at most about that long; false when that time has passed.
     @discardableResult
-    package func wait(milliseconds: Int) -> Bool {
+    package func wait(milliseconds: Int) -> Bool { wait(nanoseconds: milliseconds * 1_000_000) }
+
+    /// As `wait`, but at most about that long; false when that time has passed.
+    @discardableResult
+    package func wait(nanoseconds: Int) -> Bool {
         var deadline = timespec()
         clock_gettime(CLOCK_REALTIME, &deadline)
-        let nanoseconds = deadline.tv_nsec + milliseconds % 1_000 * 1_000_000
-        deadline.tv_sec += milliseconds / 1_000 + nanoseconds / 1_000_000_000
-        deadline.tv_nsec = nanoseconds % 1_000_000_000
+        let end = deadline.tv_nsec + nanoseconds % 1_000_000_000
+        deadline.tv_sec += nanoseconds / 1_000_000_000 + end / 1_000_000_000
+        deadline.tv_nsec = end % 1_000_000_000
         return pthread_cond_timedwait(condition, mutex, &deadline) == 0
     }
 

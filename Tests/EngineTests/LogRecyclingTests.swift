@@ -46,4 +46,30 @@ struct LogRecyclingTests {
         }
         #expect(change > 10)
     }
+
+    @Test func theNextLogFileIsThereBeforeItIsNeeded() throws {
+        let disk = SimulatedFileSystem()
+        let engine = try filled(disk)
+        let free = "store/" + FileNames.spareLogFolder
+        #expect(try disk.list(free).isEmpty)
+        engine.prepareLog()
+        engine.prepareLog()
+        let spare = try #require(try disk.list(free).first)
+        #expect(try disk.list(free).count == 1)
+        let size = engine.withWriter { $0.nextLogByteCount }
+        #expect(try disk.info("\(free)/\(spare.name)")?.byteCount == size)
+
+        let before = engine.statistics().logFileCount
+        let text = String(repeating: "moraine ", count: 1000)
+        var number = 40
+        while engine.statistics().logFileCount == before {
+            try engine.put("notes", "k\(number)", text: text)
+            number += 1
+        }
+        #expect(try disk.list(free).isEmpty)
+        try engine.close()
+        let again = try Engine.open(at: "store", options: options(disk))
+        #expect(try again.contents("notes").count == number)
+        try again.close()
+    }
 }
