@@ -160,7 +160,8 @@ extension Engine {
         while true {
             let obstacle = withWriter { writer -> Obstacle? in
                 let mustFlush = isLogged && writer.unloggedLSN > writer.state.floor
-                if mustFlush || writer.isFull, writer.poison == nil {
+                let isFull = writer.isFull || !isLogged && writer.isAheadOfCheckpoint
+                if mustFlush || isFull, writer.poison == nil {
                     if writer.sealed != nil || mustFlush {
                         if writer.sealed == nil { writer.seal() }
                         return .checkpoint

@@ -130,8 +130,16 @@ final class Writer: @unchecked Sendable {
     /// ones grow with the load, so that they stay few.
     var wantsEarlyCheckpoint: Bool {
         options.runsInBackground && sealed == nil && unloggedLSN > state.floor
-            && active.byteCount >= max(Self.firstLoadByteCount, loadedByteCount / 4)
+            && active.byteCount >= loadByteCount
     }
+
+    /// True when a bulk load has gathered twice what it should while a checkpoint is written: more
+    /// of it would only touch more memory.
+    var isAheadOfCheckpoint: Bool {
+        options.runsInBackground && sealed != nil && active.byteCount >= 2 * loadByteCount
+    }
+
+    private var loadByteCount: Int { max(Self.firstLoadByteCount, loadedByteCount / 4) }
 
     // MARK: A group of commits
 
@@ -441,6 +449,7 @@ final class Writer: @unchecked Sendable {
         created: UInt64,
         updated: UInt64
     ) {
+        let active = active
         var vector: UnsafePointer<Float>?
         var norm: Float = 0
         if let bytes = put.vector {

@@ -22,6 +22,8 @@ package final class KeyFileWriter {
     private let file: SealedFileWriter
     private let seed: UInt64
     private var entries = ByteWriter(capacity: KeyBlock.byteCount)
+    /// The entry being added.
+    private var entry = ByteWriter()
     private var restarts: [UInt16] = []
     private var entryCount = 0
     private var previousKey: [UInt8] = []
@@ -68,9 +70,9 @@ package final class KeyFileWriter {
                 || previousKey.withUnsafeBytes { KeyBytes.compare($0, key) < 0 },
             "keys ascend"
         )
-        var entry = ByteWriter(capacity: key.count + 40)
+        entry.removeAll()
         var isRestart = entryCount % KeyBlock.restartInterval == 0
-        encode(&entry, key, isRestart ? 0 : sharedCount(key), lsn, created, expiry)
+        encodeEntry(key, isRestart ? 0 : sharedCount(key), lsn, created, expiry)
         let restartCount = restarts.count + (isRestart ? 1 : 0)
         if entries.count + entry.count + restartCount * 2 + KeyBlock.trailerByteCount
             > KeyBlock.byteCount
@@ -78,11 +80,11 @@ package final class KeyFileWriter {
             try closeBlock()
             entry.removeAll()
             isRestart = true
-            encode(&entry, key, 0, lsn, created, expiry)
+            encodeEntry(key, 0, lsn, created, expiry)
         }
         if entryCount == 0 { openBlock(key) }
         if isRestart { restarts.append(UInt16(entries.count)) }
-        entries.writeBytes(entry.bytes)
+        entry.withBytes { entries.writeBytes($0) }
         entryCount += 1
         hashes.append(hash64(key, seed: seed))
         previousKey.removeAll(keepingCapacity: true)
@@ -109,8 +111,7 @@ package final class KeyFileWriter {
     /// Closes the file and removes it.
     package func abandon() { file.abandon() }
 
-    private func encode(
-        _ entry: inout ByteWriter,
+    private func encodeEntry(
         _ key: UnsafeRawBufferPointer,
         _ shared: Int,
         _ lsn: UInt64,
