@@ -22,10 +22,14 @@ func options(_ fileSystem: SimulatedFileSystem, memtable: Int = 1 << 20) -> Engi
 }
 
 extension Engine {
-    func put(_ collection: String, _ id: String, text: String, vector: [Float]? = nil)
-        throws(StoreError)
-    {
-        try commit { batch throws(StoreError) in
+    func put(
+        _ collection: String,
+        _ id: String,
+        text: String,
+        vector: [Float]? = nil,
+        isLogged: Bool = true
+    ) throws(StoreError) {
+        try commit(logged: isLogged) { batch throws(StoreError) in
             let shape = try batch.collection(collection)
             try Array(id.utf8).withUnsafeBufferPointer { id throws(StoreError) in
                 try Array(text.utf8).withUnsafeBufferPointer { text throws(StoreError) in
