@@ -81,6 +81,11 @@ extension Store {
         ///
         /// Those that nobody reads are closed. A read-only store holds all of its files open.
         public var openFileCount = 64
+        /// Bytes of the disk that puts leave free, 0 or more; they get `noSpace` before.
+        ///
+        /// Deletes, checkpoints and compaction may use them, so that a store that has filled its
+        /// disk can make room again. A file of 2 MiB is kept for the case that others use them.
+        public var diskReserveByteCount = 32 << 20
         /// Threads of one search, 1 to 1,024; `nil`: one for each processor.
         public var searchThreadCount: Int?
 
@@ -129,6 +134,11 @@ extension Store.Configuration {
         }
         options.expiresSnapshots = expiresSnapshots
         options.openFileCount = try Self.check(openFileCount, "openFileCount", 1...Int.max)
+        options.diskReserveByteCount = try Self.check(
+            diskReserveByteCount,
+            "diskReserveByteCount",
+            0...1 << 50
+        )
         let scrub = try Self.check(scrubBytesPerSecond, "scrubBytesPerSecond", 0...1 << 40)
         options.scrubBytesPerSecond = isReadOnly ? 0 : scrub
         options.compactsInBackground = compactsInBackground

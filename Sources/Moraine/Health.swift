@@ -31,7 +31,7 @@ extension Store {
         public struct Reason: Sendable {
             /// Which kind of thing, in a word.
             ///
-            /// Now `poisoned`, `checkpoint-failed`, `damaged`, `snapshot-too-old`; later versions
+            /// Now `poisoned`, `checkpoint-failed`, `damaged`, `snapshot-too-old`, `reserve-reached`; later versions
             /// may add words.
             public let kind: String
             /// What is wrong, for a person.
@@ -95,6 +95,11 @@ extension Store.Health.Reason {
                 "damaged",
                 "bytes of a file are not what was written (\(finding.kind.rawValue))",
                 finding
+            )
+        case .reserveReached(let free):
+            self.init(
+                "reserve-reached",
+                "the disk has \(free) bytes left: only deletes are taken"
             )
         case .snapshotTooOld(let snapshot):
             let name = snapshot.label.map { " \"\($0)\"" } ?? ""

@@ -78,7 +78,13 @@ public final class Store: Sendable {
     public static func inMemory(configuration: Configuration = Configuration())
         throws(MoraineError) -> Store
     {
-        try open(at: "/store", configuration: configuration, fileSystem: SimulatedFileSystem())
+        var configuration = configuration
+        configuration.diskReserveByteCount = 0
+        return try open(
+            at: "/store",
+            configuration: configuration,
+            fileSystem: SimulatedFileSystem()
+        )
     }
 
     /// Opens a store on a file system and with a clock of the caller's.

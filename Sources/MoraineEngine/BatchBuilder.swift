@@ -16,6 +16,8 @@ package struct BatchBuilder {
     private(set) var writer: CommitWriter
     /// Collections that this commit makes.
     private(set) var created: [CollectionShape] = []
+    /// False while there are deletes only.
+    private(set) var addsData = false
     /// Versions that operations expect, by operation.
     private(set) var conditions: [Condition] = []
     /// The norms of the vectors, in the order of the puts that have one.
@@ -89,6 +91,7 @@ package struct BatchBuilder {
             metric: metric
         )
         table = table.adding(shape)
+        addsData = true
         created.append(shape)
         writer.createCollection(shape)
     }
@@ -147,6 +150,7 @@ package struct BatchBuilder {
         }
         try reserve(text.count + metadata.count + (vector?.count ?? 0) * 4 + id.count + 64)
         expect(expectedVersion)
+        addsData = true
         if let norm { norms.append(norm) }
         writer.put(
             collectionID: collection.id,

@@ -336,6 +336,7 @@ extension Writer {
         closedLogByteCount = closedLogByteCount(after: dropped)
         publish(self)
         recycle(dropped)
+        makeBallast()
         for entry in replaced {
             removeQuietly(FileNames.deletions(entry.segmentID, fileID: entry.file.fileID))
         }

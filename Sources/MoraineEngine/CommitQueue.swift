@@ -30,6 +30,8 @@ final class CommitRequest: @unchecked Sendable {
     let created: [CollectionShape]
     /// False for a bulk load beside the log.
     let isLogged: Bool
+    /// False when it only deletes.
+    let addsData: Bool
     private let state = Mutex<(answer: Answer?, continuation: Continuation?)>((nil, nil))
 
     typealias Continuation = UnsafeContinuation<Answer, Never>
@@ -38,6 +40,7 @@ final class CommitRequest: @unchecked Sendable {
         operationCount = UInt32(builder.operationCount)
         conditions = builder.conditions
         created = builder.created
+        addsData = builder.addsData
         norms = builder.norms
         payload = builder.writer.finish()
         self.isLogged = isLogged

@@ -200,8 +200,12 @@ extension Engine {
     }
 
     private func checkSpace(for task: CompactionTask) throws(StoreError) {
-        guard let volume = try? options.fileSystem.volume(folder) else { return }
+        guard var volume = try? options.fileSystem.volume(folder) else { return }
         let needed = task.neededByteCount
+        if volume.freeByteCount < needed, withWriter({ $0.releaseBallast() }) {
+            guard let more = try? options.fileSystem.volume(folder) else { return }
+            volume = more
+        }
         guard volume.freeByteCount < needed else { return }
         throw StoreError(
             .noSpace,

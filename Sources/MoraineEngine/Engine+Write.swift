@@ -230,7 +230,13 @@ extension Engine {
 
     /// Writes the sealed memtable, if there is one, to a segment and takes it into the store.
     func writeCheckpoint() throws(StoreError) {
-        try installing.withLock { _ throws(StoreError) in try buildAndInstallCheckpoint() }
+        do throws(StoreError) {
+            try installing.withLock { _ throws(StoreError) in try buildAndInstallCheckpoint() }
+        } catch {
+            // What deletes put into memory is small, and writing it is what makes room.
+            guard error.code == .noSpace, withWriter({ $0.releaseBallast() }) else { throw error }
+            try installing.withLock { _ throws(StoreError) in try buildAndInstallCheckpoint() }
+        }
         reaper.reap(options.fileSystem, folder: folder)
         requestCompaction()
     }

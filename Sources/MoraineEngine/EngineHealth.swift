@@ -13,6 +13,8 @@ package struct EngineHealth: Sendable {
         case checkpointFailed(StoreError)
         /// The scrubber found bytes that are not what was written.
         case damaged(Finding)
+        /// The disk is filled up to its reserve: only deletes are taken.
+        case reserveReached(freeByteCount: UInt64)
         /// A snapshot above the age limit, where snapshots do not expire.
         case snapshotTooOld(PinnedSnapshot)
     }
@@ -31,9 +33,12 @@ extension Engine {
     package func health() -> EngineHealth {
         var health = EngineHealth()
         if writer != nil {
-            let (poison, failure) = withWriter { ($0.poison, $0.checkpointFailure) }
+            let (poison, failure, free) = withWriter {
+                ($0.poison, $0.checkpointFailure, $0.lowFreeSpace(adding: 0))
+            }
             if let poison { health.reasons.append(.poisoned(poison)) }
             if let failure { health.reasons.append(.checkpointFailed(failure)) }
+            if let free { health.reasons.append(.reserveReached(freeByteCount: free)) }
         }
         health.reasons += scrubber.statistics.findings.map { .damaged($0) }
         let newest = current.withLock { $0 }

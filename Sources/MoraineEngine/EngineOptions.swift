@@ -52,6 +52,8 @@ package struct EngineOptions: Sendable {
     package var scrubBytesPerSecond = 0
     /// Descriptors at most for segment files of an engine that writes.
     package var openFileCount = 64
+    /// Bytes of the disk that commits leave free; 0: they use all.
+    package var diskReserveByteCount = 0
     /// Threads of a scan over many vectors.
     package var scanThreadCount = WorkerThread.processorCount
 

@@ -75,6 +75,7 @@ extension Writer {
             throw error
         }
         adoptStart(next, manifest: manifest, carried: carried)
+        makeBallast()
         try removeOrphans()
     }
 
@@ -257,6 +258,10 @@ extension Writer {
         } catch {
             next.file.close()
             logCapacity = capacityBefore
+            // Nothing was added to the manifest, and nothing names the file.
+            if error.code == .noSpace {
+                removeQuietly(FileNames.log(epoch: root.epoch, sequence: sequence))
+            }
             throw error
         }
         if let log {
@@ -276,8 +281,23 @@ extension Writer {
         needed: UInt64,
         fill: (LogWriter) throws(StoreError) -> Void
     ) throws(StoreError) -> LogWriter {
+        let least = max(LogFiles.minimumByteCount, (needed + 4095) & ~4095)
+        let usual = max(nextLogByteCount, least)
+        do throws(StoreError) {
+            return try makeLog(header, byteCount: usual, fill: fill)
+        } catch {
+            // On a full disk a small file may still find room.
+            guard error.code == .noSpace, least < usual else { throw error }
+            return try makeLog(header, byteCount: least, fill: fill)
+        }
+    }
+
+    private func makeLog(
+        _ header: LogHeader,
+        byteCount: UInt64,
+        fill: (LogWriter) throws(StoreError) -> Void
+    ) throws(StoreError) -> LogWriter {
         let name = FileNames.log(epoch: header.epoch, sequence: header.fileID)
-        let byteCount = max(nextLogByteCount, (needed + 4095) & ~4095)
         do throws(StoreError) {
             let file = try openLogFile(name, byteCount: byteCount)
             let log = LogWriter(

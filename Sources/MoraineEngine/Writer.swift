@@ -76,6 +76,7 @@ final class Writer: @unchecked Sendable {
     /// Bytes of memtables that were sealed since the writer started.
     var loadedByteCount = 0
     let ids: IDCounters
+    var reserve = DiskReserve()
     /// Why the store takes no more writes.
     var poison: StoreError?
     /// The last failure of a checkpoint that may succeed when tried again.
@@ -148,12 +149,8 @@ final class Writer: @unchecked Sendable {
     /// Every request is answered before this returns.
     func commit(_ group: [CommitRequest]) {
         var accepted: [(CommitRequest, UInt64)] = []
-        do throws(StoreError) {
-            try admit(group)
-        } catch {
-            for request in group { request.finish(.refused(error)) }
-            return
-        }
+        let group = admitted(group)
+        if group.isEmpty { return }
         let logStart = log?.position ?? 0
         for request in group {
             do throws(StoreError) {
@@ -181,6 +178,27 @@ final class Writer: @unchecked Sendable {
         volume.logByteCount += (log?.position ?? 0) - logStart
         publish(self)
         for (request, lsn) in accepted { request.finish(.committed(lsn: lsn)) }
+    }
+
+    /// The requests that can be committed now; the others are answered.
+    private func admitted(_ group: [CommitRequest]) -> [CommitRequest] {
+        var rest = refusingPastReserve(group)
+        if rest.isEmpty { return [] }
+        do throws(StoreError) {
+            do throws(StoreError) {
+                try admit(rest)
+            } catch {
+                guard error.code == .noSpace else { throw error }
+                // Deletes may still find room, if need be that of the ballast.
+                rest = refusingData(rest, error)
+                if rest.isEmpty || !releaseBallast() { throw error }
+                try admit(rest)
+            }
+            return rest
+        } catch {
+            for request in rest { request.finish(.refused(error)) }
+            return []
+        }
     }
 
     /// Sees to it that nothing but the disk itself can fail once rows are in the memtable.
