@@ -3,11 +3,11 @@
 import MoraineSegments
 
 /// Chooses what to compact.
-struct CompactionPolicy {
+package struct CompactionPolicy {
     /// Segments of a tier that are merged into one of the next.
-    static let fanIn = 8
+    package static let fanIn = 8
     /// Rows of the lowest tier; each further tier has ``fanIn`` times as many.
-    static let tierRowCount = 4096
+    package static let tierRowCount = 4096
     /// More segments than this are too many, whatever their tiers.
     static let segmentCount = 32
     /// The share of dead rows, in percent, above which a segment is rewritten.
@@ -25,15 +25,18 @@ struct CompactionPolicy {
 
         var liveRowCount: Int { rowCount - deadRowCount }
 
-        var tier: Int {
-            var tier = 0
-            var rows = liveRowCount / CompactionPolicy.tierRowCount
-            while rows >= CompactionPolicy.fanIn {
-                rows /= CompactionPolicy.fanIn
-                tier += 1
-            }
-            return tier
+        var tier: Int { CompactionPolicy.tier(liveRowCount: liveRowCount) }
+    }
+
+    /// The tier of a segment with so many live rows.
+    package static func tier(liveRowCount: Int) -> Int {
+        var tier = 0
+        var rows = liveRowCount / tierRowCount
+        while rows >= fanIn {
+            rows /= fanIn
+            tier += 1
         }
+        return tier
     }
 
     /// Rows of a merged segment at most.

@@ -86,6 +86,7 @@ private struct PackageList {
         "Synchronization": { _ in true },
         "Foundation": { upper.contains($0) },
         "FoundationEssentials": { upper.contains($0) },
+        "FoundationXML": { upper.contains($0) },
         "Dispatch": { upper.contains($0) || $0 == "MoraineFiles" },
         "Glibc": { callers.contains($0) },
         "Darwin": { callers.contains($0) },

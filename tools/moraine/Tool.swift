@@ -25,6 +25,7 @@ package struct Tool {
         .dump,
         .loadDump,
         .hex,
+        .map,
         .inspectRoot,
         .inspectManifest,
         .inspectLog,
