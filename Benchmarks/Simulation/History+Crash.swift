@@ -59,6 +59,7 @@ extension History {
     /// Ends the process: what is open fails from now on, and unsynced bytes are at risk.
     private func goDown(killing: Bool = false) throws {
         if !fileSystem.isShutDown { fileSystem.crashAt(operation: 1) }
+        letGo()
         // Closing a store whose disk is gone must not hang, trap or change anything.
         if let engine { try? engine.close() }
         engine = nil
@@ -121,6 +122,7 @@ extension History {
         outcome.faultCount += 1
         for _ in 0..<dice.number(0..<20) { _ = try step() }
         expectsFaults = true
+        mayLeaveFiles = true
         setFault()
         for _ in 0..<dice.number(4..<30) {
             // After an error the store may go on or refuse; both are asked.

@@ -23,6 +23,12 @@ final class History {
     var outcome: HistoryOutcome
     /// A fault is set, so calls may fail.
     var expectsFaults = false
+    /// A merge that is written and not taken in.
+    var pendingMerge: PendingCompaction?
+    /// What a reader keeps, and what it must show.
+    var held: (version: Version, state: ModelState)?
+    /// A fault or a merge that was given up may have left files that nothing names.
+    var mayLeaveFiles = false
     /// A write has failed since the store was opened.
     var hasFailed = false
     /// Where the history is, for failures and for comparing two runs.
@@ -54,7 +60,8 @@ final class History {
             clock.setWall(milliseconds: Self.baseTime + Int64(dice.number(-5000..<5000)))
         }
         switch dice.number(0..<100) {
-        case 0..<72: return try commit(operations())
+        case 0..<64: return try commit(operations())
+        case 64..<72: return try mergeOrHold()
         case 72..<79:
             return try attempt(
                 "checkpoint",
@@ -102,6 +109,8 @@ final class History {
 
     func commit(_ operations: [ModelOperation]) throws -> Bool {
         guard let engine else { throw SimulationFailure("no store is open") }
+        // A merge lets the store's time go on.
+        if let version = try? engine.version() { model.goOn(to: version.time) }
         let isLogged = !(plan.loadsUnlogged && dice.chance(40))
         let before = model.newest
         let meets = before.meetsExpectations(of: operations)
@@ -148,6 +157,7 @@ final class History {
     /// Closes the store; all is safe then.
     func close() throws -> Bool {
         defer { engine = nil }
+        letGo()
         let isClosed = try attempt(
             "close",
             { (e) throws(StoreError) in try e.close() },
@@ -161,6 +171,10 @@ final class History {
     func verify() throws {
         do throws(StoreError) {
             let report = try Engine.verify(Self.folder, options: options)
+            let orphans = report.unchecked.filter { $0.hasPrefix("seg/") }
+            if !mayLeaveFiles, !orphans.isEmpty {
+                throw StoreError(.corrupted, "orphans are left: \(orphans)")
+            }
             guard let first = report.findings.first else {
                 outcome.verifyCount += 1
                 return
@@ -185,6 +199,7 @@ final class History {
             return try failed("open", error)
         }
         note("open")
+        if !expectsFaults { mayLeaveFiles = false }
         hasFailed = false
         return true
     }

@@ -8,6 +8,8 @@ package struct HistoryOutcome: Sendable, Equatable {
     package var operationCount = 0
     package var commitCount = 0
     package var conflictCount = 0
+    /// Merges that were made at once.
+    package var mergeCount = 0
     /// Crashes by where they stopped: "sync wal/W-#-#.mwal", "rest" between operations.
     package var crashSites: [String: Int] = [:]
     /// Crashes of a recovery.
@@ -49,6 +51,7 @@ package struct SimulationReport: Sendable {
     package var operationCount = 0
     package var commitCount = 0
     package var conflictCount = 0
+    package var mergeCount = 0
     /// Crashes by where they stopped: "sync wal/W-#-#.mwal", "rest" between operations.
     package var crashSites: [String: Int] = [:]
     package var recoveryCrashCount = 0
@@ -70,6 +73,7 @@ package struct SimulationReport: Sendable {
         operationCount += outcome.operationCount
         commitCount += outcome.commitCount
         conflictCount += outcome.conflictCount
+        mergeCount += outcome.mergeCount
         crashSites.merge(outcome.crashSites, uniquingKeysWith: +)
         recoveryCrashCount += outcome.recoveryCrashCount
         faultCount += outcome.faultCount

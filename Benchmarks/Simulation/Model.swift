@@ -110,6 +110,11 @@ struct ModelHistory {
         if powerSafe { powerSafeLSN = state.lsn }
     }
 
+    /// The store's time has gone on to `time` without a commit, or is there already.
+    mutating func goOn(to time: UInt64) {
+        states[states.count - 1].time = max(newest.time, time)
+    }
+
     mutating func doubt(_ state: ModelState) { doubtful = state }
 
     /// All acknowledged commits are safe now.

@@ -89,6 +89,8 @@ public struct MoraineError: Error, Sendable, Equatable {
         public static let snapshotExpired = Code(.snapshotExpired)
         /// No reader of a ``ReaderPool`` became free in time.
         public static let poolTimeout = Code(.poolTimeout)
+        /// Readers keep files that a purge was to remove.
+        public static let pinned = Code(.pinned)
     }
 
     /// What a caller can act on.

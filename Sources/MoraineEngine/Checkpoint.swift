@@ -17,6 +17,17 @@ struct BuiltCheckpoint {
     let deletions: [DeletionsEntry]
 }
 
+extension BuiltCheckpoint {
+    /// The files, documents last: what is left after a crash is judged by them.
+    var fileNames: [String] {
+        var names = deletions.map { FileNames.deletions($0.segmentID, fileID: $0.file.fileID) }
+        guard let entry else { return names }
+        names.append(FileNames.key(entry.id, fileID: entry.key.fileID))
+        if entry.vector != nil { names.append(FileNames.vector(entry.id)) }
+        return names + [FileNames.document(entry.id)]
+    }
+}
+
 /// Writes the files of a checkpoint.
 struct CheckpointBuilder: Sendable {
     let fileSystem: any FileSystem

@@ -242,6 +242,7 @@ extension Engine {
     }
 
     private func buildAndInstallCheckpoint() throws(StoreError) {
+        var built: BuiltCheckpoint?
         do throws(StoreError) {
             let builder = try withWriter { writer throws(StoreError) -> CheckpointBuilder? in
                 try writer.checkWritable()
@@ -258,9 +259,10 @@ extension Engine {
                 )
             }
             guard let builder else { return }
-            let built = try builder.build()
+            let files = try builder.build()
+            built = files
             var segment: Segment?
-            if let entry = built.entry {
+            if let entry = files.entry {
                 segment = try Segment(
                     options.fileSystem,
                     folder: folder,
@@ -270,7 +272,7 @@ extension Engine {
                 )
             }
             try withWriter { writer throws(StoreError) in
-                try writer.install(built, segment: segment)
+                try writer.install(files, segment: segment)
             }
         } catch {
             withWriter { writer in
@@ -279,6 +281,8 @@ extension Engine {
                 // descriptors can be tried again; a failed sync says that the disk cannot be
                 // trusted.
                 if error.isFailedSync { writer.poison(error) }
+                // After a failed edit nobody knows; the next writer's start finds out.
+                if let built, writer.poison == nil { reaper.add(built.fileNames) }
             }
             throw error
         }

@@ -22,13 +22,21 @@ final class FileReaper: Sendable {
 
     /// Removes what waits.
     ///
-    /// What cannot be removed now is removed by the next writer's start.
+    /// What cannot be removed now is tried again the next time.
     func reap(_ fileSystem: any FileSystem, folder: String) {
         let waiting = names.withLock { names -> [String] in
             defer { names = [] }
             return names
         }
-        for name in waiting { try? fileSystem.remove(FileNames.path(folder, name)) }
+        var left: [String] = []
+        for name in waiting {
+            do throws(FileError) {
+                try fileSystem.remove(FileNames.path(folder, name))
+            } catch {
+                if !error.isNotFound { left.append(name) }
+            }
+        }
+        names.withLock { $0 += left }
     }
 }
 

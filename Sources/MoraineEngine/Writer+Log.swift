@@ -215,7 +215,7 @@ extension Writer {
         try rotateLog(needed: byteCount)
     }
 
-    private func rotateLog(needed byteCount: UInt64) throws(StoreError) {
+    func rotateLog(needed byteCount: UInt64) throws(StoreError) {
         if let log {
             do throws(StoreError) {
                 // DURABLE: the successor's head vouches for everything before it.
@@ -380,7 +380,7 @@ extension Writer {
             let name = FileNames.log(epoch: entry.epoch, sequence: entry.sequence)
             let path = FileNames.path(folder, name)
             do throws(FileError) {
-                if try spares().count < Self.spareLimit,
+                if recyclesLogs, try spares().count < Self.spareLimit,
                     try fileSystem.info(path)?.byteCount == logCapacity
                 {
                     let spare = FileNames.path(folder, FileNames.spareLog(entry.sequence))

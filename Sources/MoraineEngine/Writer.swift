@@ -86,6 +86,8 @@ final class Writer: @unchecked Sendable {
     var volume = WriteVolume()
     var checkpointCount: UInt64 = 0
     var compactions = CompactionCounters()
+    /// False while documents are purged: old log files are removed.
+    var recyclesLogs = true
     /// Syncs of log files that are no longer current.
     var retiredSyncCount: UInt64 = 0
     /// Shows readers the state after the last commit.

@@ -10,6 +10,7 @@ struct HistoryTests {
         #expect(report.crashCount > 250)
         #expect(report.recoveryCrashCount > 20)
         #expect(report.verifyCount >= 100)
+        #expect(report.mergeCount > 50)
         #expect(report.syncSites.keys.contains("sync wal/W-#-#.mwal"))
     }
 

@@ -56,7 +56,7 @@ extension ExitCode {
         case .corrupted: self = .damage
         case .notFound, .unknownCollection, .versionConflict: self = .absent
         case .notAStore, .newerFormat, .locked, .readOnly, .closed, .noSpace, .permissionDenied,
-            .inputOutput, .poisoned, .tooManyFiles, .snapshotExpired, .poolTimeout:
+            .inputOutput, .poisoned, .tooManyFiles, .snapshotExpired, .poolTimeout, .pinned:
             self = .operational
         case .cancelled: self = .cancelled
         case .invalidArgument, .invalidID, .invalidName, .invalidText, .invalidMetadata,

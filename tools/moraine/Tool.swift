@@ -16,6 +16,7 @@ package struct Tool {
         .count,
         .delete,
         .compact,
+        .purge,
         .collections,
         .stats,
         .verify,
