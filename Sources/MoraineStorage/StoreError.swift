@@ -35,8 +35,7 @@ package struct StoreError: Error, Sendable {
         case tooManyFiles = "too-many-files"
         case snapshotExpired = "snapshot-expired"
         case poolTimeout = "pool-timeout"
-        /// Readers keep files that were to go.
-        case pinned
+        case pinned = "pinned"
     }
 
     package let code: Code
