@@ -7,7 +7,8 @@ import Foundation
 @main
 struct MoraineBench {
     static let commands: [Command] = [
-        .commit, .ingest, .get, .scan, .search, .open, .compact, .churn, .simulate, .flips, .salvage,
+        .commit, .ingest, .get, .scan, .search, .open, .compact, .churn, .simulate, .flips,
+        .salvage,
     ]
 
     static func main() {
