@@ -21,6 +21,7 @@ extension Store {
 
         /// A document, or rows that nothing names any more.
         public struct Item: Sendable {
+            /// What became of it.
             public let outcome: Outcome
             /// The collection's name.
             public let collection: String
@@ -41,8 +42,11 @@ extension Store {
         public struct Share: Sendable {
             /// The collection's name.
             public let collection: String
+            /// Documents that came back for certain.
             public let recovered: Int
+            /// Documents that came back, with a doubt.
             public let doubtful: Int
+            /// Documents that are named and could not be read.
             public let lost: Int
         }
 
