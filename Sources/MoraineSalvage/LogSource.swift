@@ -63,9 +63,11 @@ struct LogSource {
     init(_ inventory: Inventory, _ facts: ManifestFacts, floor: UInt64, wantsOld: Bool) {
         self.inventory = inventory
         self.facts = facts
+        // Bounded: what a hostile file says is counted on from.
+        let floor = min(floor, commitNumbers.upperBound)
         self.floor = floor
         lastLSN = floor
-        promise = facts.root?.durableLSN ?? 0
+        promise = min(facts.root?.durableLSN ?? 0, commitNumbers.upperBound)
         var links: [Link] = []
         for found in inventory.files(.log) where isWanted(found) {
             if let link = link(found) { links.append(link) }
@@ -215,6 +217,10 @@ struct LogSource {
                         )
                     )
                 case .record(let record, let payload, let offset):
+                    guard commitNumbers.contains(max(record.number, record.promised)) else {
+                        parts = PartAssembler()
+                        continue
+                    }
                     promised = max(promised, record.promised)
                     switch record.kind {
                     case .commit:

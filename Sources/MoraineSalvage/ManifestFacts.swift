@@ -137,7 +137,7 @@ struct ManifestFacts {
                     whole = nil
                     continue
                 }
-                if record.number != last + 1 { whole = nil }
+                if record.number != last &+ 1 { whole = nil }
                 last = record.number
                 for edit in edits {
                     learn(edit)
