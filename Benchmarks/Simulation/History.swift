@@ -113,15 +113,15 @@ final class History {
         if let version = try? engine.version() { model.goOn(to: version.time) }
         let isLogged = !(plan.loadsUnlogged && dice.chance(40))
         let before = model.newest
-        let meets = before.meetsExpectations(of: operations)
+        let refusal = before.refusal(of: operations)
         let next = before.applying(operations, wall: clock.wallMilliseconds())
         do throws(StoreError) {
             let lsn = try engine.commit(logged: isLogged) { builder throws(StoreError) in
                 for operation in operations { try operation.add(to: &builder) }
             }
             note("commit \(lsn) of \(operations.count), logged \(isLogged)")
-            guard meets else {
-                throw StoreError(.invalidArgument, "a commit of a wrong version was taken")
+            if let refusal {
+                throw StoreError(.invalidArgument, "no \(refusal) for a commit that needs one")
             }
             guard lsn == next.lsn else {
                 throw StoreError(
@@ -136,14 +136,14 @@ final class History {
             outcome.commitCount += 1
             return true
         } catch {
-            if error.code == .versionConflict, !meets {
-                note("conflict")
+            if error.code == refusal {
+                note("refused: \(error.code)")
                 outcome.conflictCount += 1
                 return true
             }
             if error.code == .invalidArgument { throw SimulationFailure(error.full) }
             // A store that takes no writes has not touched the disk.
-            if meets, error.code != .poisoned { model.doubt(next) }
+            if refusal == nil, error.code != .poisoned { model.doubt(next) }
             return try failed("a commit", error)
         }
     }
@@ -226,11 +226,22 @@ final class History {
             return creation(state)
         }
         let count = dice.chance(70) ? 1 : dice.number(2..<(dice.chance(15) ? 80 : 12))
-        return (0..<count).map { _ in operation(state, isAlone: count == 1) }
+        var scratch = state
+        return (0..<count).map { _ in
+            let next = operation(scratch, isAlone: count == 1)
+            scratch.apply(next)
+            return next
+        }
+    }
+
+    /// A name that no collection has.
+    private func freeName(_ state: ModelState) -> String {
+        let free = (0..<9).map { "c\($0)" }.filter { state.collections[$0] == nil }
+        return dice.pick(free)
     }
 
     private func creation(_ state: ModelState) -> [ModelOperation] {
-        let name = "c\(state.collections.count)"
+        let name = freeName(state)
         let dimensions = dice.chance(60) ? dice.pick([1, 3, 8, 17]) : 0
         let metric = dice.pick(Metric.allCases)
         var all: [ModelOperation] = [
@@ -247,7 +258,17 @@ final class History {
     }
 
     private func operation(_ state: ModelState, isAlone: Bool) -> ModelOperation {
+        guard !state.collections.isEmpty else {
+            return .create(collection: freeName(state), dimensions: 3, metric: .l2)
+        }
         let name = dice.pick(state.collections.keys.sorted())
+        if dice.chance(3) { return change(name, state) }
+        if dice.chance(3) {
+            return .deletePrefix(
+                collection: name,
+                prefix: dice.pick(["d", "d1", "d2", "d37", "K", "Kö", "Köln/", "x"])
+            )
+        }
         let collection = state.collections[name]
         let id = identifier()
         var expected: UInt64?
@@ -255,8 +276,47 @@ final class History {
             expected = collection?.documents[id]?.version ?? 0
             if dice.chance(20) { expected = (expected ?? 0) + 1 }
         }
+        if dice.chance(15) { return patch(name, collection, id: id, expectedVersion: expected) }
         if dice.chance(25) { return .delete(collection: name, id: id, expectedVersion: expected) }
         return put(name, collection?.dimensions ?? 0, id: id, expectedVersion: expected)
+    }
+
+    /// A change of a collection as a whole.
+    private func change(_ name: String, _ state: ModelState) -> ModelOperation {
+        let isFull = state.collections.count >= 8
+        switch dice.number(0..<3) {
+        case 0 where !isFull: return .rename(collection: name, to: freeName(state))
+        case 1: return .drop(collection: name)
+        default:
+            if isFull { return .drop(collection: name) }
+            return .create(
+                collection: freeName(state),
+                dimensions: dice.pick([0, 2, 3]),
+                metric: dice.pick(Metric.allCases)
+            )
+        }
+    }
+
+    /// A patch of a document that is mostly there.
+    private func patch(
+        _ name: String,
+        _ collection: ModelCollection?,
+        id: String,
+        expectedVersion: UInt64?
+    ) -> ModelOperation {
+        let ids = (collection?.documents ?? [:]).keys.sorted()
+        let known = expectedVersion == nil && !ids.isEmpty && dice.chance(95)
+        let changes = metadata()
+        let removed = ["a", "b", "year"].filter { key in
+            dice.chance(30) && ModelMetadata.items(changes)[key] == nil
+        }
+        return .patch(
+            collection: name,
+            id: known ? dice.pick(ids) : id,
+            changes: changes,
+            removed: removed,
+            expectedVersion: expectedVersion
+        )
     }
 
     private func put(_ name: String, _ dimensions: Int, id: String, expectedVersion: UInt64?)
@@ -319,6 +379,32 @@ extension ModelOperation {
             let shape = try builder.collection(name)
             try Self.withBytes(Array(id.utf8), [], [], []) { id, _, _, _ throws(StoreError) in
                 try builder.delete(shape, id: id, expectedVersion: expected)
+            }
+        case .rename(let name, let newName): try builder.renameCollection(name, to: newName)
+        case .drop(let name): try builder.dropCollection(name)
+        case .deletePrefix(let name, let prefix):
+            let shape = try builder.collection(name)
+            try Self.withBytes(Array(prefix.utf8), [], [], []) {
+                bytes,
+                _,
+                _,
+                _ throws(StoreError) in
+                try builder.delete(shape, prefix: bytes)
+            }
+        case .patch(let name, let id, let changes, let removed, let expected):
+            let shape = try builder.collection(name)
+            try Self.withBytes(Array(id.utf8), changes, [], []) {
+                id,
+                changes,
+                _,
+                _ throws(StoreError) in
+                try builder.patch(
+                    shape,
+                    id: id,
+                    setting: changes,
+                    removing: removed.map { Array($0.utf8) },
+                    expectedVersion: expected
+                )
             }
         }
     }

@@ -1,6 +1,7 @@
 // What a store must hold after each commit, kept beside it in the plainest way.
 
 import MoraineFormat
+import MoraineStorage
 
 /// A document as it was put.
 struct ModelDocument: Equatable {
@@ -41,6 +42,17 @@ enum ModelOperation {
         expectedVersion: UInt64?
     )
     case delete(collection: String, id: String, expectedVersion: UInt64?)
+    case rename(collection: String, to: String)
+    case drop(collection: String)
+    case deletePrefix(collection: String, prefix: String)
+    /// The changes are a canonical object.
+    case patch(
+        collection: String,
+        id: String,
+        changes: [UInt8],
+        removed: [String],
+        expectedVersion: UInt64?
+    )
 }
 
 extension ModelState {
@@ -49,43 +61,93 @@ extension ModelState {
         var next = self
         next.lsn = lsn + 1
         next.time = max(time, UInt64(max(0, wall)))
-        for operation in operations {
-            switch operation {
-            case .create(let name, let dimensions, let metric):
-                if next.collections[name] == nil {
-                    next.collections[name] = ModelCollection(
-                        dimensions: dimensions,
-                        metric: metric
-                    )
-                }
-            case .put(let name, let id, let text, let metadata, let vector, _):
-                let created = next.collections[name]?.documents[id]?.created
-                next.collections[name]?.documents[id] = ModelDocument(
-                    text: text,
-                    metadata: metadata,
-                    vector: vector?.map(\.bitPattern),
-                    version: next.lsn,
-                    created: created ?? next.time,
-                    updated: next.time
-                )
-            case .delete(let name, let id, _):
-                next.collections[name]?.documents[id] = nil
-            }
-        }
+        for operation in operations { next.apply(operation) }
         return next
     }
 
-    /// Whether a commit's expectations hold.
-    func meetsExpectations(of operations: [ModelOperation]) -> Bool {
-        operations.allSatisfy { operation in
-            switch operation {
-            case .create: return true
-            case .put(let name, let id, _, _, _, let expected),
-                .delete(let name, let id, let expected):
-                guard let expected else { return true }
-                return expected == collections[name]?.documents[id]?.version ?? 0
+    /// Does one operation of the commit that this is the state after.
+    mutating func apply(_ operation: ModelOperation) {
+        switch operation {
+        case .create(let name, let dimensions, let metric):
+            if collections[name] == nil {
+                collections[name] = ModelCollection(dimensions: dimensions, metric: metric)
             }
+        case .put(let name, let id, let text, let metadata, let vector, _):
+            let created = collections[name]?.documents[id]?.created
+            collections[name]?.documents[id] = ModelDocument(
+                text: text,
+                metadata: metadata,
+                vector: vector?.map(\.bitPattern),
+                version: lsn,
+                created: created ?? time,
+                updated: time
+            )
+        case .delete(let name, let id, _): collections[name]?.documents[id] = nil
+        case .rename(let name, let newName):
+            collections[newName] = collections.removeValue(forKey: name)
+        case .drop(let name): collections[name] = nil
+        case .deletePrefix(let name, let prefix):
+            for id in (collections[name]?.documents ?? [:]).keys
+            where id.utf8.starts(with: prefix.utf8) {
+                collections[name]?.documents[id] = nil
+            }
+        case .patch(let name, let id, let changes, let removed, _):
+            guard var document = collections[name]?.documents[id] else { return }
+            var items = ModelMetadata.items(document.metadata)
+            for key in removed { items[key] = nil }
+            items.merge(ModelMetadata.items(changes)) { _, new in new }
+            document.metadata = ModelMetadata.bytes(items)
+            document.version = lsn
+            document.updated = time
+            collections[name]?.documents[id] = document
         }
+    }
+
+    /// Why a commit must be refused; `nil` when it must not.
+    func refusal(of operations: [ModelOperation]) -> StoreError.Code? {
+        var scratch = self
+        for operation in operations {
+            switch operation {
+            case .put(let name, let id, _, _, _, let expected?),
+                .delete(let name, let id, let expected?):
+                if expected != collections[name]?.documents[id]?.version ?? 0 {
+                    return .versionConflict
+                }
+            case .patch(let name, let id, _, _, let expected):
+                guard let document = scratch.collections[name]?.documents[id] else {
+                    return .notFound
+                }
+                if let expected, expected != document.version { return .versionConflict }
+            default: break
+            }
+            scratch.apply(operation)
+        }
+        return nil
+    }
+}
+
+/// Metadata of the histories: an object of numbers below 128, whose keys are short.
+enum ModelMetadata {
+    /// Keys, each with tag and value.
+    static func items(_ bytes: [UInt8]) -> [String: [UInt8]] {
+        var items: [String: [UInt8]] = [:]
+        var at = 1
+        while at < bytes.count {
+            let end = at + 1 + Int(bytes[at])
+            items[String(decoding: bytes[(at + 1)..<end], as: UTF8.self)] = Array(
+                bytes[end..<(end + 2)]
+            )
+            at = end + 2
+        }
+        return items
+    }
+
+    static func bytes(_ items: [String: [UInt8]]) -> [UInt8] {
+        var bytes = [UInt8(items.count)]
+        for (key, value) in items.sorted(by: { $0.key < $1.key }) {
+            bytes += [UInt8(key.utf8.count)] + Array(key.utf8) + value
+        }
+        return bytes
     }
 }
 

@@ -233,7 +233,8 @@ struct SalvageMap {
                     switch try operations.next() {
                     case .put(let put): documents.insert(name(put.collectionID, put.id))
                     case .delete(let collectionID, let id): documents.insert(name(collectionID, id))
-                    case .createCollection: continue
+                    case .createCollection, .renameCollection, .dropCollection, .deletePrefix:
+                        continue
                     }
                 }
             }

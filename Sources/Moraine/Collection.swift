@@ -20,7 +20,7 @@ extension Store {
             self.shape = shape
         }
 
-        /// The name, unique in the store.
+        /// The name, unique in the store, as it was when this handle was made.
         public var name: String { shape.name }
 
         /// Numbers in an embedding; 0: documents have none.
@@ -30,7 +30,11 @@ extension Store {
         public var metric: Metric { Metric(shape.metric) }
 
         func reader() throws(MoraineError) -> VersionReader {
-            VersionReader(version: try store.newest(), shape: shape)
+            let version = try store.newest()
+            guard let shape = version.collection(id: shape.id) else {
+                throw Store.unknown(shape.name)
+            }
+            return VersionReader(version: version, shape: shape)
         }
     }
 }

@@ -57,6 +57,8 @@ public struct MoraineError: Error, Sendable, Equatable {
         public static let unknownCollection = Code(.unknownCollection)
         /// The collection exists with other dimensions or another metric.
         public static let collectionMismatch = Code(.collectionMismatch)
+        /// A collection of the new name exists already.
+        public static let collectionExists = Code(.collectionExists)
         /// The document does not have the version that a write asked for; nothing was written.
         public static let versionConflict = Code(.versionConflict)
         /// What was asked for is not there.

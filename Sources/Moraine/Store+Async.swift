@@ -65,6 +65,10 @@ extension Store {
     @discardableResult
     public func write(_ batch: WriteBatch) async throws(MoraineError) -> LSN {
         if batch.isEmpty { return try version() }
+        // Patches read documents, which may wait for the disk.
+        if batch.hasPatches {
+            return try await run { () throws(MoraineError) in try self.write(batch) }
+        }
         return try await commit { builder throws(StoreError) in try batch.build(&builder) }
     }
 
@@ -94,6 +98,13 @@ extension Store {
     /// Commits with the next group, unless the task is cancelled.
     func commit(_ build: @Sendable (inout BatchBuilder) throws(StoreError) -> Void)
         async throws(MoraineError) -> LSN
+    {
+        try await commitCounting(build).lsn
+    }
+
+    /// As `commit`, and says how many documents were deleted by prefix.
+    func commitCounting(_ build: @Sendable (inout BatchBuilder) throws(StoreError) -> Void)
+        async throws(MoraineError) -> CommitResult
     {
         if Task.isCancelled { throw Self.cancelledError }
         do throws(StoreError) {

@@ -21,6 +21,16 @@ public struct WriteBatch: Sendable {
         case createCollection(name: String, dimensions: Int, metric: Metric)
         case put(Document, collection: String, ifVersion: LSN?)
         case delete(id: String, collection: String, ifVersion: LSN?)
+        case renameCollection(name: String, newName: String)
+        case dropCollection(name: String)
+        case deletePrefix(prefix: String, collection: String)
+        case patch(
+            id: String,
+            collection: String,
+            changes: Metadata,
+            removed: [String],
+            ifVersion: LSN?
+        )
     }
 
     private(set) var operations: [Operation] = []
@@ -78,6 +88,66 @@ public struct WriteBatch: Sendable {
         operations.append(.delete(id: id, collection: collection, ifVersion: version))
     }
 
+    /// Gives a collection another name; operations behind this one know it by the new name.
+    ///
+    /// - Parameters:
+    ///   - name: the collection.
+    ///   - newName: a name that no collection has; 1 to 255 bytes of UTF-8 without control
+    ///     characters.
+    public mutating func renameCollection(_ name: String, to newName: String) {
+        operations.append(.renameCollection(name: name, newName: newName))
+    }
+
+    /// Takes a collection and all its documents away.
+    ///
+    /// One of the same name can be made by the same batch.
+    ///
+    /// - Parameter name: the collection.
+    public mutating func dropCollection(_ name: String) {
+        operations.append(.dropCollection(name: name))
+    }
+
+    /// Deletes every document whose id begins with `prefix`.
+    ///
+    /// - Parameters:
+    ///   - prefix: at least one byte.
+    ///   - collection: the collection's name.
+    public mutating func delete(prefix: String, in collection: String) {
+        operations.append(.deletePrefix(prefix: prefix, collection: collection))
+    }
+
+    /// Changes a document's metadata; everything else of it stays.
+    ///
+    /// - Parameters:
+    ///   - id: the document.
+    ///   - collection: the collection's name.
+    ///   - changes: keys that get these values, each replaced whole.
+    ///   - removed: keys that go; those that are not there are fine.
+    ///   - version: the version that the stored document must have; `nil`: any. Nothing holds behind
+    ///     the batch's own put.
+    public mutating func patch(
+        _ id: String,
+        in collection: String,
+        set changes: Metadata = [:],
+        remove removed: [String] = [],
+        ifVersion version: LSN? = nil
+    ) {
+        operations.append(
+            .patch(
+                id: id,
+                collection: collection,
+                changes: changes,
+                removed: removed,
+                ifVersion: version
+            )
+        )
+    }
+
+    /// True when building reads documents.
+    var hasPatches: Bool {
+        operations.contains { if case .patch = $0 { true } else { false } }
+    }
+
     /// Hands the operations to the engine, which checks each.
     func build(_ builder: inout BatchBuilder) throws(StoreError) {
         for operation in operations {
@@ -90,6 +160,15 @@ public struct WriteBatch: Sendable {
             case .delete(let id, let collection, let version):
                 let shape = try builder.collection(collection)
                 try builder.delete(id, in: shape, ifVersion: version)
+            case .renameCollection(let name, let newName):
+                try builder.renameCollection(name, to: newName)
+            case .dropCollection(let name): try builder.dropCollection(name)
+            case .deletePrefix(let prefix, let collection):
+                let shape = try builder.collection(collection)
+                try builder.delete(prefix: prefix, in: shape)
+            case .patch(let id, let collection, let changes, let removed, let version):
+                let shape = try builder.collection(collection)
+                try builder.patch(id, in: shape, set: changes, remove: removed, ifVersion: version)
             }
         }
     }
@@ -148,6 +227,39 @@ extension BatchBuilder {
                 vector: vector,
                 expectedVersion: version
             )
+        }
+    }
+
+    /// Changes a document's metadata; an error names it.
+    mutating func patch(
+        _ id: String,
+        in shape: CollectionShape,
+        set changes: Metadata,
+        remove removed: [String],
+        ifVersion version: LSN?
+    ) throws(StoreError) {
+        do throws(StoreError) {
+            let encoded = try changes.encoded()
+            try withUTF8(of: id) { id throws(StoreError) in
+                try encoded.withUnsafeBufferPointer { changes throws(StoreError) in
+                    try patch(
+                        shape,
+                        id: id,
+                        setting: UnsafeRawBufferPointer(changes),
+                        removing: removed.map { Array($0.utf8) },
+                        expectedVersion: version
+                    )
+                }
+            }
+        } catch {
+            throw error.about(id)
+        }
+    }
+
+    /// Deletes the documents whose ids begin with `prefix`.
+    mutating func delete(prefix: String, in shape: CollectionShape) throws(StoreError) {
+        try withUTF8(of: prefix) { prefix throws(StoreError) in
+            try delete(shape, prefix: prefix)
         }
     }
 

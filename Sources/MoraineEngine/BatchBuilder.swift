@@ -10,16 +10,23 @@ import Synchronization
 ///
 /// An operation that is refused throws; then nothing of the commit happens.
 package struct BatchBuilder {
-    /// The collections at the time of building.
-    private var table: CollectionTable
+    /// The state that it is built from.
+    let base: Version
+    /// The collections of `base` after the changes of this commit.
+    private(set) var table: CollectionTable
     private let reserveID: () -> UInt32
     private(set) var writer: CommitWriter
-    /// Collections that this commit makes.
-    private(set) var created: [CollectionShape] = []
-    /// False while there are deletes only.
+    /// What this commit does to collections.
+    private(set) var changes: [CollectionChange] = []
+    /// Collections of `base` that this commit writes to.
+    private(set) var usedCollections: Set<UInt32> = []
+    private var lastUsed: UInt32 = 0
+    /// False while there are deletes, renames and drops only.
     private(set) var addsData = false
     /// Versions that operations expect, by operation.
     private(set) var conditions: [Condition] = []
+    /// What the operations so far made of each document; only kept up when a patch asks.
+    var pending = PendingDocuments()
     /// The norms of the vectors, in the order of the puts that have one.
     private(set) var norms: [Float] = []
 
@@ -27,18 +34,24 @@ package struct BatchBuilder {
     struct Condition: Sendable {
         let operation: Int
         let version: UInt64
+        /// The builder read this version: when it is no longer there, build again.
+        let isBase: Bool
     }
 
     /// - Parameter memory: the payload of an earlier commit, whose memory is used again.
     init(
-        table: CollectionTable,
+        base: Version,
         reusing memory: consuming [UInt8] = [],
         reserveID: @escaping () -> UInt32
     ) {
-        self.table = table
+        self.base = base
+        table = base.table
         self.reserveID = reserveID
         writer = CommitWriter(reusing: memory)
     }
+
+    /// A memtable that is not full takes so many rows more.
+    private static let operationLimit = MemTable.maximumRowCount / 2
 
     /// Operations so far.
     package var operationCount: Int { writer.operationCount }
@@ -54,13 +67,7 @@ package struct BatchBuilder {
     package mutating func createCollection(_ name: String, dimensions: Int, metric: Metric)
         throws(StoreError)
     {
-        guard CollectionShape.isValidName(name) else {
-            throw StoreError(
-                .invalidName,
-                "a collection's name has 1 to \(FormatLimits.nameByteCount) bytes and no control "
-                    + "characters"
-            )
-        }
+        try Self.checkName(name)
         guard dimensions >= 0, dimensions <= FormatLimits.dimensions else {
             throw StoreError(
                 .invalidArgument,
@@ -90,10 +97,72 @@ package struct BatchBuilder {
             dimensions: dimensions,
             metric: metric
         )
-        table = table.adding(shape)
+        try reserve(FormatLimits.nameByteCount + 32)
+        change(.created(shape))
         addsData = true
-        created.append(shape)
         writer.createCollection(shape)
+    }
+
+    /// Gives a collection another name; the same name is fine.
+    ///
+    /// - Throws: `unknownCollection`, `invalidName`, `collectionExists`.
+    package mutating func renameCollection(_ name: String, to newName: String) throws(StoreError) {
+        let shape = try collection(name)
+        try Self.checkName(newName)
+        if newName.utf8.elementsEqual(name.utf8) { return }
+        guard table[newName] == nil else {
+            throw StoreError(
+                .collectionExists,
+                "there is a collection \"\(newName)\" already"
+            )
+        }
+        try reserve(FormatLimits.nameByteCount + 32)
+        change(.renamed(id: shape.id, name: newName))
+        writer.renameCollection(id: shape.id, name: newName)
+    }
+
+    /// Takes a collection and its documents away.
+    ///
+    /// One of the same name may be made again at once; it has nothing in common with this one.
+    ///
+    /// - Throws: `unknownCollection`.
+    package mutating func dropCollection(_ name: String) throws(StoreError) {
+        let shape = try collection(name)
+        try reserve(32)
+        change(.dropped(id: shape.id))
+        lastUsed = 0
+        writer.dropCollection(id: shape.id)
+    }
+
+    private mutating func change(_ change: CollectionChange) {
+        guard let next = table.applying(change) else {
+            preconditionFailure("the change was checked against the table")
+        }
+        table = next
+        changes.append(change)
+    }
+
+    private static func checkName(_ name: String) throws(StoreError) {
+        guard CollectionShape.isValidName(name) else {
+            throw StoreError(
+                .invalidName,
+                "a collection's name has 1 to \(FormatLimits.nameByteCount) bytes and no control "
+                    + "characters"
+            )
+        }
+    }
+
+    /// Checks that a collection is still there.
+    mutating func use(_ collection: CollectionShape) throws(StoreError) {
+        if collection.id == lastUsed { return }
+        guard table[collection.id] != nil else {
+            throw StoreError(
+                .unknownCollection,
+                "there is no collection \"\(collection.name)\" any more"
+            )
+        }
+        if base.table[collection.id] != nil { usedCollections.insert(collection.id) }
+        lastUsed = collection.id
     }
 
     /// The collection of a name, one that this batch makes included.
@@ -113,7 +182,8 @@ package struct BatchBuilder {
     ///   - metadata: a canonical object (format-spec/document.md).
     ///   - vector: as many numbers as the collection has dimensions; `nil` for none.
     ///   - expectedVersion: the version that the document must have; 0: it must not exist.
-    /// - Throws: `invalidID`, `invalidText`, `invalidMetadata`, `tooLarge`, `wrongDimension`,
+    ///   - expiry: when it expires, in milliseconds since 1970; 0 for never.
+    /// - Throws: `unknownCollection`, `invalidID`, `invalidText`, `invalidMetadata`, `tooLarge`, `wrongDimension`,
     ///   `invalidVector`.
     package mutating func put(
         _ collection: CollectionShape,
@@ -121,8 +191,10 @@ package struct BatchBuilder {
         text: UnsafeRawBufferPointer,
         metadata: UnsafeRawBufferPointer,
         vector: UnsafeBufferPointer<Float>?,
-        expectedVersion: UInt64? = nil
+        expectedVersion: UInt64? = nil,
+        expiry: UInt64 = 0
     ) throws(StoreError) {
+        try use(collection)
         try checkID(id)
         guard text.count + metadata.count <= FormatLimits.documentByteCount else {
             throw StoreError(
@@ -157,27 +229,52 @@ package struct BatchBuilder {
             id: id,
             vector: vector,
             text: text,
-            metadata: metadata
+            metadata: metadata,
+            expiry: expiry
         )
     }
 
     /// Deletes a document; one that is not there is fine.
     ///
-    /// - Throws: `invalidID`.
+    /// - Throws: `unknownCollection`, `invalidID`.
     package mutating func delete(
         _ collection: CollectionShape,
         id: UnsafeRawBufferPointer,
         expectedVersion: UInt64? = nil
     ) throws(StoreError) {
+        try use(collection)
         try checkID(id)
         try reserve(id.count + 32)
         expect(expectedVersion)
         writer.delete(collectionID: collection.id, id: id)
     }
 
-    private mutating func expect(_ version: UInt64?) {
+    /// Deletes every document whose id begins with `prefix` when the commit takes place.
+    ///
+    /// - Parameter prefix: 1 to 1,024 bytes of UTF-8 without NUL.
+    /// - Throws: `unknownCollection`, `invalidID`.
+    package mutating func delete(_ collection: CollectionShape, prefix: UnsafeRawBufferPointer)
+        throws(StoreError)
+    {
+        try use(collection)
+        guard KeyBytes.isValidID(prefix) else {
+            throw StoreError(
+                .invalidID,
+                "a prefix of ids has 1 to \(FormatLimits.idByteCount) bytes of UTF-8 and no NUL; "
+                    + "to delete all documents drop the collection and create it again",
+                found: "\(prefix.count) bytes"
+            )
+        }
+        try reserve(prefix.count + 32)
+        writer.deletePrefix(collectionID: collection.id, prefix: prefix)
+    }
+
+    /// Makes the next operation depend on the version of the document that it is about.
+    mutating func expect(_ version: UInt64?, isBase: Bool = false) {
         guard let version else { return }
-        conditions.append(Condition(operation: writer.operationCount, version: version))
+        conditions.append(
+            Condition(operation: writer.operationCount, version: version, isBase: isBase)
+        )
     }
 
     private func reserve(_ byteCount: Int) throws(StoreError) {
@@ -189,9 +286,17 @@ package struct BatchBuilder {
                 found: "\(writer.byteCount + byteCount)"
             )
         }
+        guard writer.operationCount < Self.operationLimit else {
+            throw StoreError(
+                .tooLarge,
+                "one commit has too many operations",
+                expected: "at most \(Self.operationLimit)",
+                found: "more"
+            )
+        }
     }
 
-    private func checkID(_ id: UnsafeRawBufferPointer) throws(StoreError) {
+    func checkID(_ id: UnsafeRawBufferPointer) throws(StoreError) {
         guard KeyBytes.isValidID(id) else {
             throw StoreError(
                 .invalidID,

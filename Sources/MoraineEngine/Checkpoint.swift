@@ -75,6 +75,8 @@ struct CheckpointBuilder: Sendable {
         for number in 0..<table.rowCount {
             let row = table.row(number)
             if row.pointee.isTombstone {
+                // That of a dropped collection has nothing left to hide.
+                if sealed.collections[row.pointee.collectionID] == nil { continue }
                 // A tombstone that a later put of its key has overtaken is not needed.
                 let newest = table.newestRow(
                     collectionID: row.pointee.collectionID,
@@ -105,7 +107,8 @@ struct CheckpointBuilder: Sendable {
         _ tombstones: [UInt32],
         _ written: inout [String]
     ) throws(StoreError) -> SegmentEntry? {
-        if documents.isEmpty && tombstones.isEmpty { return nil }
+        let hasNews = !sealed.removals.isEmpty || !sealed.renamed.isEmpty
+        if documents.isEmpty && tombstones.isEmpty && !hasNews { return nil }
         let table = sealed.table
         let segmentID = ids.allocateFile()
         let keyID = ids.allocateFile()
@@ -186,7 +189,11 @@ struct CheckpointBuilder: Sendable {
                 time: row.pointee.updated
             )
         }
-        return try writer.finish(collections: shapes)
+        return try writer.finish(
+            collections: shapes,
+            named: sealed.renamed,
+            removals: sealed.removals
+        )
     }
 
     private func vectorBytes(_ row: UnsafePointer<MemRow>) -> UnsafeRawBufferPointer? {
@@ -295,10 +302,23 @@ extension Writer {
             lsn: lastLSN,
             time: lastTime,
             dead: Dictionary(uniqueKeysWithValues: segments.map { ($0.segment.id, $0.dead) }),
-            collections: collections
+            collections: collections,
+            removals: newRemovals,
+            renamed: renamedCollections()
         )
         loadedByteCount += active.byteCount
         active = MemTable(after: active, pool: pages)
+    }
+
+    /// The collections, as far as they are still there, that changes since the last checkpoint gave
+    /// another name.
+    private func renamedCollections() -> [CollectionShape] {
+        let ids = Set(
+            newChanges.compactMap { change, _ in
+                if case .renamed(let id, _) = change { id } else { nil }
+            }
+        )
+        return ids.sorted().compactMap { collections[$0] }
     }
 
     /// True when the active memtable holds something that is not in a segment.
@@ -311,8 +331,8 @@ extension Writer {
         try checkWritable()
         guard let sealed else { return }
         var edits: [ManifestEdit] = []
-        for (shape, lsn) in newCollections where lsn <= sealed.lsn {
-            edits.append(.collection(shape, createdLSN: lsn))
+        for (change, lsn) in newChanges where lsn <= sealed.lsn {
+            edits.append(change.edit(at: lsn))
         }
         if let entry = built.entry { edits.append(.segment(entry)) }
         edits += built.deletions.map { .deletions($0) }
@@ -322,7 +342,8 @@ extension Writer {
         let replaced = built.deletions.compactMap { state.deletions[$0.segmentID] }
         try commitEdits(edits)
 
-        newCollections.removeAll { $0.lsn <= sealed.lsn }
+        newChanges.removeAll { $0.lsn <= sealed.lsn }
+        newRemovals.removeAll { $0.lsn <= sealed.lsn }
         for entry in built.deletions { floorDead[entry.segmentID] = sealed.dead[entry.segmentID] }
         if let segment {
             floorDead[segment.id] = DeadRows(rowCount: segment.files.rowCount)

@@ -10,13 +10,20 @@ import MoraineFormat
 import MoraineStorage
 import Synchronization
 
+/// What a commit came to.
+package struct CommitResult: Sendable, Equatable {
+    package let lsn: UInt64
+    /// Documents that its deletes by prefix removed.
+    package let removedCount: Int
+}
+
 /// One commit on its way to the log.
 // @unchecked: `payload` is touched by the caller before and after the commit, and in between by
 // the holder of the commit lock; the queue's locks lie between. The rest is constant or locked.
 final class CommitRequest: @unchecked Sendable {
     enum Answer: Sendable {
-        case committed(lsn: UInt64)
-        /// The collections changed under the builder; build again.
+        case committed(CommitResult)
+        /// The collections, or a document to patch, changed under the builder; build again.
         case rebuild
         case refused(StoreError)
     }
@@ -27,7 +34,11 @@ final class CommitRequest: @unchecked Sendable {
     /// The norms of the vectors, in the order of the puts that have one.
     let norms: [Float]
     let conditions: [BatchBuilder.Condition]
-    let created: [CollectionShape]
+    /// The collections that it was built with.
+    let table: CollectionTable
+    let changes: [CollectionChange]
+    /// Collections that existed and that it writes to.
+    let usedCollections: Set<UInt32>
     /// False for a bulk load beside the log.
     let isLogged: Bool
     /// False when it only deletes.
@@ -39,9 +50,11 @@ final class CommitRequest: @unchecked Sendable {
     init(_ builder: consuming BatchBuilder, isLogged: Bool) {
         operationCount = UInt32(builder.operationCount)
         conditions = builder.conditions
-        created = builder.created
         addsData = builder.addsData
         norms = builder.norms
+        table = builder.base.table
+        changes = builder.changes
+        usedCollections = builder.usedCollections
         payload = builder.writer.finish()
         self.isLogged = isLogged
     }

@@ -147,13 +147,16 @@ struct CompactionBuilder {
             plan.rowCount + plan.expiredRowCount
                 == task.inputs.reduce(0, { $0 + $1.liveRowCount })
         else { throw disagreement(plan, work, writer) }
-        if writer.isEmpty {
+        let removals = neededRemovals
+        if writer.isEmpty, removals.isEmpty, named.isEmpty {
             writer.abandon()
             return BuiltCompaction(task: task, plan: plan, segment: nil, copiedBlockCount: 0)
         }
         let files = try writer.finish(
             collections: shapes,
-            inputs: task.inputs.map(\.segment.id) + task.ancestors
+            named: named,
+            inputs: task.inputs.map(\.segment.id) + task.ancestors,
+            removals: removals
         )
         let entry = SegmentEntry(
             id: segmentID,
@@ -204,6 +207,28 @@ struct CompactionBuilder {
             }
         }
         return Array(shapes.values)
+    }
+
+    /// Collections that an input only names, as far as another segment has them under another name.
+    private var named: [CollectionShape] {
+        let ids = Set(
+            task.inputs.flatMap { $0.segment.files.collections }.filter { $0.rowCount == 0 }
+                .map(\.shape.id)
+        )
+        return ids.sorted().compactMap { task.collections[$0] }.filter { shape in
+            task.others.contains { other in
+                other.files.collections.contains {
+                    $0.shape.id == shape.id && $0.shape != shape
+                }
+            }
+        }
+    }
+
+    /// What the inputs say was taken away, as long as another segment may hold some of it.
+    private var neededRemovals: [Removal] {
+        Removal.merged(task.inputs.flatMap { $0.segment.files.removals }).filter { removal in
+            task.others.contains { $0.mayHold(removal) }
+        }
     }
 
     private func addTombstones(_ plan: MergePlan, to writer: SegmentWriter) throws(StoreError) {

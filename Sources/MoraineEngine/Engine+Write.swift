@@ -50,7 +50,8 @@ extension Engine {
     /// - Parameters:
     ///   - logged: false for a bulk load beside the log: visible at once, durable after the next
     ///     `checkpoint()` or `close()`, lost by a killed process before.
-    ///   - build: may be called again when another commit changed the collections meanwhile.
+    ///   - build: may be called again when another commit changed the collections, or a document
+    ///     that it patches, meanwhile.
     /// - Returns: the commit's LSN; the newest LSN when there was nothing to do.
     /// - Throws: what `build` throws; `versionConflict`, `readOnly`, `closed`, `noSpace`,
     ///   `poisoned`, `inputOutput`.
@@ -59,11 +60,19 @@ extension Engine {
         logged: Bool = true,
         _ build: (inout BatchBuilder) throws(StoreError) -> Void
     ) throws(StoreError) -> UInt64 {
+        try commitCounting(logged: logged, build).lsn
+    }
+
+    /// As `commit`, and says how many documents were deleted by prefix.
+    package func commitCounting(
+        logged: Bool = true,
+        _ build: (inout BatchBuilder) throws(StoreError) -> Void
+    ) throws(StoreError) -> CommitResult {
         while true {
-            guard let request = try request(logged: logged, build) else { return try version().lsn }
+            guard let request = try request(logged: logged, build) else { return try nothing() }
             let answer = try commitQueue().commit(request)
             if !logged { keepMemory(of: request) }
-            if let lsn = try lsn(of: answer) { return lsn }
+            if let result = try result(of: answer) { return result }
         }
     }
 
@@ -74,16 +83,21 @@ extension Engine {
         sparePayload.withLock { $0 = payload }
     }
 
-    /// As `commit`, without blocking the caller's thread.
+    /// As `commitCounting`, without blocking the caller's thread but for what `build` reads.
     @discardableResult
     package func commitAsync(
         logged: Bool = true,
         _ build: @Sendable (inout BatchBuilder) throws(StoreError) -> Void
-    ) async throws(StoreError) -> UInt64 {
+    ) async throws(StoreError) -> CommitResult {
         while true {
-            guard let request = try request(logged: logged, build) else { return try version().lsn }
-            if let lsn = try lsn(of: await commitQueue().commit(request)) { return lsn }
+            guard let request = try request(logged: logged, build) else { return try nothing() }
+            if let result = try result(of: await commitQueue().commit(request)) { return result }
         }
+    }
+
+    /// The result of a commit without operations.
+    private func nothing() throws(StoreError) -> CommitResult {
+        CommitResult(lsn: try version().lsn, removedCount: 0)
     }
 
     private func commitQueue() throws(StoreError) -> CommitQueue {
@@ -98,7 +112,7 @@ extension Engine {
         try checkCanWrite()
         let ids = ids
         var builder = BatchBuilder(
-            table: try version().table,
+            base: try version(),
             reusing: logged ? [] : takeSparePayload(),
             reserveID: { ids.allocateCollection() }
         )
@@ -127,9 +141,9 @@ extension Engine {
         }
     }
 
-    private func lsn(of answer: CommitRequest.Answer) throws(StoreError) -> UInt64? {
+    private func result(of answer: CommitRequest.Answer) throws(StoreError) -> CommitResult? {
         switch answer {
-        case .committed(let lsn): return lsn
+        case .committed(let result): return result
         case .rebuild: return nil
         case .refused(let error): throw error
         }

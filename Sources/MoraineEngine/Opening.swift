@@ -19,7 +19,8 @@ struct OpenedState {
     var floorDead: [UInt64: DeadRows] = [:]
     var memtable = MemTable()
     var collections: CollectionTable
-    var newCollections: [(shape: CollectionShape, lsn: UInt64)] = []
+    var newChanges: [(change: CollectionChange, lsn: UInt64)] = []
+    var newRemovals: [Removal] = []
     var lastLSN: UInt64
     var lastTime: UInt64
     /// The last commit in each live log file.
@@ -157,7 +158,8 @@ struct StoreOpener {
         opened.memtable = applier.active
         opened.segments = applier.segments
         opened.collections = applier.collections
-        opened.newCollections = applier.newCollections
+        opened.newChanges = applier.newChanges
+        opened.newRemovals = applier.newRemovals
         opened.nextCollectionID = ids.nextCollection
         opened.lastLSN = applier.lastLSN
         opened.lastTime = applier.lastTime

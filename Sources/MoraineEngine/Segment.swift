@@ -88,6 +88,16 @@ package final class Segment: Sendable {
     }
 }
 
+extension Segment {
+    /// Whether some record of the segment, dead or alive, may be one that a removal takes away.
+    package func mayHold(_ removal: Removal) -> Bool {
+        entry.minLSN < removal.lsn
+            && files.collections.contains {
+                $0.shape.id == removal.collectionID && $0.rowCount > 0
+            }
+    }
+}
+
 /// A segment and which of its rows are dead, as one version sees it.
 package struct SegmentView: Sendable {
     package let segment: Segment

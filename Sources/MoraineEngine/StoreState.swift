@@ -94,6 +94,29 @@ package struct StoreState: Sendable, Equatable {
             floor = lsn
             floorTime = commitTime
         case .segmentDropped(let id): drop(id)
+        case .collectionRenamed(let id, let name):
+            let isTaken = collections.values.contains {
+                $0.shape.name.utf8.elementsEqual(name.utf8)
+            }
+            guard let old = collections[id], !isTaken else {
+                return try expect(
+                    false,
+                    "collectionRenamed",
+                    "a collection, a new name",
+                    "\(id) \(name)"
+                )
+            }
+            collections[id] = Collection(
+                shape: old.shape.renamed(name),
+                createdLSN: old.createdLSN
+            )
+        case .collectionDropped(let id):
+            try expect(
+                collections.removeValue(forKey: id) != nil,
+                "collectionDropped",
+                "a collection",
+                "\(id)"
+            )
         }
     }
 

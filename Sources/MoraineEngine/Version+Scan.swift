@@ -30,10 +30,7 @@ package struct ScanRange: Sendable {
 
     /// The first id behind the range; `nil` when there is no end.
     fileprivate var end: [UInt8]? {
-        var next = prefix
-        while next.last == 0xFF { next.removeLast() }
-        if let last = next.popLast() { next.append(last + 1) }
-        let behind = next.isEmpty ? nil : next
+        let behind = KeyBytes.behind(prefix: prefix)
         guard let to else { return behind }
         guard let behind else { return to }
         return to.lexicographicallyPrecedes(behind) ? to : behind
@@ -170,26 +167,12 @@ private final class SegmentScan {
         next =
             from.isEmpty
             ? rows.lowerBound
-            : try Self.lowerBound(view.segment.files, collectionID, from, within: rows)
+            : try view.segment.files.lowerBound(collectionID, from, within: rows)
         if let to {
-            end = try Self.lowerBound(view.segment.files, collectionID, to, within: rows)
+            end = try view.segment.files.lowerBound(collectionID, to, within: rows)
         } else {
             end = rows.upperBound
         }
-    }
-
-    private static func lowerBound(
-        _ files: SegmentReader,
-        _ collectionID: UInt32,
-        _ id: [UInt8],
-        within rows: Range<UInt32>
-    ) throws(StoreError) -> UInt32 {
-        var key = ByteWriter()
-        id.withUnsafeBytes { KeyBytes.write(collection: collectionID, id: $0, into: &key) }
-        let bound = try key.withBytes { bytes throws(StoreError) -> UInt32 in
-            try files.keys.lowerBound(bytes)
-        }
-        return min(max(bound, rows.lowerBound), rows.upperBound)
     }
 
     func advance() throws(StoreError) -> Bool {

@@ -23,6 +23,8 @@ package struct DocumentView {
     package let created: UInt64
     /// Milliseconds since 1970.
     package let updated: UInt64
+    /// Milliseconds since 1970; 0 for never.
+    package let expiry: UInt64
     /// The vector's f32s; `nil` when there is none or it was not asked for.
     package let vector: UnsafeRawBufferPointer?
 }
@@ -60,6 +62,9 @@ package final class Version: Sendable {
 
     /// The collection of a name.
     package func collection(_ name: String) -> CollectionShape? { table[name] }
+
+    /// The collection of an id, whatever its name is by now; `nil` when it was dropped.
+    package func collection(id: UInt32) -> CollectionShape? { table[id] }
 
     /// Calls `body` with a document; `nil` when there is none of this id.
     ///
@@ -139,6 +144,7 @@ package final class Version: Sendable {
             version: row.pointee.lsn,
             created: row.pointee.created,
             updated: row.pointee.updated,
+            expiry: row.pointee.expiry,
             vector: vector
         )
     }
@@ -163,6 +169,7 @@ package final class Version: Sendable {
             version: record.lsn,
             created: record.created,
             updated: record.updated,
+            expiry: record.expiry,
             vector: vector
         )
     }

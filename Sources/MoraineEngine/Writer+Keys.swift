@@ -44,7 +44,8 @@ extension Writer {
     {
         if let (table, row) = findInMemory(collectionID, id) {
             let found = table.row(row)
-            return found.pointee.isTombstone ? 0 : found.pointee.lsn
+            let isThere = !found.pointee.isTombstone && found.pointee.deathLSN == nil
+            return isThere ? found.pointee.lsn : 0
         }
         return try findInSegments(collectionID, id)?.entry.lsn ?? 0
     }
@@ -59,27 +60,46 @@ extension Writer {
     ) -> UInt64? {
         // Memory first: an earlier operation of this commit may have put the key.
         if let (table, row) = findInMemory(collectionID, id) {
-            if table.row(row).pointee.isTombstone { return nil }
+            // Dead without a successor: its collection or prefix was taken away.
+            let isThere =
+                !table.row(row).pointee.isTombstone && table.row(row).pointee.deathLSN == nil
+            guard isThere else { return nil }
             table.kill(row, at: lsn)
             return table.row(row).pointee.created
         }
-        guard let place else { return nil }
+        // Dead by now: this commit has deleted its prefix.
+        guard let place, !segments[place.index].dead.isDead(place.entry.row) else { return nil }
         kills.add(segment: place.index, row: place.entry.row)
         return place.entry.created
     }
 }
 
+/// Rows of a segment that follow each other.
+struct SegmentRange {
+    let index: Int
+    let rows: Range<UInt32>
+}
+
 /// Rows of segments that one commit ends, gathered so that bitmaps are copied once.
 struct KilledRows {
     private var rows: [Int: [UInt32]] = [:]
+    private var ranges: [SegmentRange] = []
 
     mutating func add(segment: Int, row: UInt32) { rows[segment, default: []].append(row) }
+
+    mutating func add(_ range: SegmentRange) { ranges.append(range) }
 
     func apply(to segments: inout [SegmentView]) {
         for (index, rows) in rows {
             segments[index] = SegmentView(
                 segment: segments[index].segment,
                 dead: segments[index].dead.with(dead: rows)
+            )
+        }
+        for range in ranges {
+            segments[range.index] = SegmentView(
+                segment: segments[range.index].segment,
+                dead: segments[range.index].dead.with(deadRange: range.rows)
             )
         }
     }

@@ -22,6 +22,10 @@ struct SealedMemTable: Sendable {
     /// The dead rows of every segment as of that commit.
     var dead: [UInt64: DeadRows]
     let collections: CollectionTable
+    /// What its commits took away at once.
+    let removals: [Removal]
+    /// Collections that its commits gave another name.
+    let renamed: [CollectionShape]
 }
 
 /// The writer's state.
@@ -62,8 +66,10 @@ final class Writer: @unchecked Sendable {
     var sealed: SealedMemTable?
     /// Collections, those not yet in the manifest included.
     var collections: CollectionTable
-    /// Collections made since the last checkpoint, with their LSN.
-    var newCollections: [(shape: CollectionShape, lsn: UInt64)] = []
+    /// What happened to collections since the last checkpoint, in order.
+    var newChanges: [(change: CollectionChange, lsn: UInt64)] = []
+    /// What commits since the last checkpoint took away at once, in order.
+    var newRemovals: [Removal] = []
     var segments: [SegmentView]
     /// Dead rows of each segment as of the floor: what its deletion file holds.
     var floorDead: [UInt64: DeadRows]
@@ -107,7 +113,8 @@ final class Writer: @unchecked Sendable {
         pages = PagePool(byteLimit: options.memtableLimit)
         active = opened.memtable
         collections = opened.collections
-        newCollections = opened.newCollections
+        newChanges = opened.newChanges
+        newRemovals = opened.newRemovals
         segments = opened.segments
         floorDead = opened.floorDead
         lastLSN = opened.lastLSN
@@ -150,19 +157,18 @@ final class Writer: @unchecked Sendable {
     ///
     /// Every request is answered before this returns.
     func commit(_ group: [CommitRequest]) {
-        var accepted: [(CommitRequest, UInt64)] = []
+        var accepted: [(request: CommitRequest, result: CommitResult)] = []
         let group = admitted(group)
         if group.isEmpty { return }
         let logStart = log?.position ?? 0
         for request in group {
             do throws(StoreError) {
-                if request.created.contains(where: { collections[$0.name] != nil }) {
+                guard fits(request), try check(request) else {
                     request.finish(.rebuild)
                     continue
                 }
-                try check(request)
-                try apply(request)
-                accepted.append((request, lastLSN))
+                let count = try apply(request)
+                accepted.append((request, CommitResult(lsn: lastLSN, removedCount: count)))
             } catch {
                 request.finish(.refused(error))
             }
@@ -179,7 +185,7 @@ final class Writer: @unchecked Sendable {
         volume.givenByteCount += accepted.reduce(0) { $0 + UInt64($1.0.payload.count) }
         volume.logByteCount += (log?.position ?? 0) - logStart
         publish(self)
-        for (request, lsn) in accepted { request.finish(.committed(lsn: lsn)) }
+        for (request, result) in accepted { request.finish(.committed(result)) }
     }
 
     /// The requests that can be committed now; the others are answered.
@@ -242,42 +248,7 @@ final class Writer: @unchecked Sendable {
 
     // MARK: One commit
 
-    /// Checks what the commit expects of the documents that it meets, in the order of operations.
-    private func check(_ request: CommitRequest) throws(StoreError) {
-        guard !request.conditions.isEmpty else { return }
-        var inBatch: [[UInt8]: Bool] = [:]
-        var conditions = request.conditions[...]
-        try forEachOperation(request) { index, operation throws(StoreError) in
-            let collectionID: UInt32
-            let id: UnsafeRawBufferPointer
-            switch operation {
-            case .put(let put): (collectionID, id) = (put.collectionID, put.id)
-            case .delete(let collection, let key): (collectionID, id) = (collection, key)
-            case .createCollection: return
-            }
-            let key = Array(withUnsafeBytes(of: collectionID.bigEndian) { Array($0) }) + Array(id)
-            if let condition = conditions.first, condition.operation == index {
-                conditions.removeFirst()
-                var version: UInt64?
-                switch inBatch[key] {
-                case true?: version = nil  // put by this very commit: no version to name yet
-                case false?: version = 0
-                case nil: version = try currentVersion(collectionID, id)
-                }
-                guard version == condition.version else {
-                    throw StoreError(
-                        .versionConflict,
-                        "document \"\(String(decoding: id, as: UTF8.self))\" has another version",
-                        expected: "\(condition.version)",
-                        found: version.map { "\($0)" } ?? "a version of this commit"
-                    )
-                }
-            }
-            if case .put = operation { inBatch[key] = true } else { inBatch[key] = false }
-        }
-    }
-
-    private func forEachOperation(
+    func forEachOperation(
         _ request: CommitRequest,
         _ body: (Int, Operation) throws(StoreError) -> Void
     ) throws(StoreError) {
@@ -322,15 +293,16 @@ final class Writer: @unchecked Sendable {
         }
     }
 
-    /// Numbers a commit, puts its record into the log's buffer and its rows into the memtable.
-    private func apply(_ request: CommitRequest) throws(StoreError) {
+    /// Numbers a commit, puts its record into the log's buffer and its rows into the memtable;
+    /// returns how many documents its deletes by prefix removed.
+    private func apply(_ request: CommitRequest) throws(StoreError) -> Int {
         let lsn = lastLSN + 1
         let now = UInt64(max(0, options.clock.wallMilliseconds()))
         let time = max(lastTime, now)
         request.setTime(time)
-        try request.payload.withUnsafeBufferPointer { buffer throws(StoreError) in
+        return try request.payload.withUnsafeBufferPointer { buffer throws(StoreError) in
             let bytes = UnsafeRawBufferPointer(buffer)
-            try apply(
+            let removedCount = try apply(
                 bytes,
                 count: request.operationCount,
                 norms: request.norms,
@@ -348,6 +320,7 @@ final class Writer: @unchecked Sendable {
             } else {
                 unloggedLSN = lsn
             }
+            return removedCount
         }
     }
 
@@ -356,6 +329,8 @@ final class Writer: @unchecked Sendable {
     /// All that can fail comes first: a commit is applied whole or not at all.
     ///
     /// - Parameter norms: of the vectors, in the order of the puts; computed when `nil`.
+    /// - Returns: how many documents its deletes by prefix removed.
+    @discardableResult
     func apply(
         _ payload: UnsafeRawBufferPointer,
         count: UInt32,
@@ -363,10 +338,11 @@ final class Writer: @unchecked Sendable {
         lsn: UInt64,
         path: String,
         base: UInt64
-    ) throws(StoreError) {
-        let places = try resolve(payload, count: count, path: path, base: base)
+    ) throws(StoreError) -> Int {
+        let (places, ranges) = try resolve(payload, count: count, path: path, base: base)
         let time = UInt64(littleEndian: payload.loadUnaligned(as: UInt64.self))
         var kills = KilledRows()
+        var removedCount = 0
         var norms = norms?[...]
         try Self.forEachOperation(payload, count: count, path: path, base: base) {
             index,
@@ -390,15 +366,26 @@ final class Writer: @unchecked Sendable {
                     updated: time,
                     expiry: 0
                 )
-            case .createCollection(let shape):
-                collections = collections.adding(shape)
-                newCollections.append((shape, lsn))
-                ids.noteCollection(shape.id)
+            case .createCollection(let shape): change(.created(shape), at: lsn)
+            case .renameCollection(let id, let name):
+                change(.renamed(id: id, name: name), at: lsn)
+            case .dropCollection(let id):
+                drop(id, at: lsn, &kills)
+                change(.dropped(id: id), at: lsn)
+            case .deletePrefix(let collectionID, let prefix):
+                removedCount += remove(
+                    collectionID,
+                    prefix: prefix,
+                    ranges[index] ?? [],
+                    at: lsn,
+                    &kills
+                )
             }
         }
         kills.apply(to: &segments)
         lastLSN = lsn
         lastTime = time
+        return removedCount
     }
 
     /// Checks every operation against the collections, and finds the rows of segments that the
@@ -408,8 +395,9 @@ final class Writer: @unchecked Sendable {
         count: UInt32,
         path: String,
         base: UInt64
-    ) throws(StoreError) -> [SegmentPlace?] {
+    ) throws(StoreError) -> (places: [SegmentPlace?], ranges: [Int: [SegmentRange]]) {
         var places: [SegmentPlace?] = []
+        var ranges: [Int: [SegmentRange]] = [:]
         var table = collections
         func shape(_ id: UInt32) throws(StoreError) -> CollectionShape {
             guard let shape = table[id] else {
@@ -425,7 +413,7 @@ final class Writer: @unchecked Sendable {
             return shape
         }
         try Self.forEachOperation(payload, count: count, path: path, base: base) {
-            _,
+            index,
             operation throws(StoreError) in
             switch operation {
             case .put(let put):
@@ -445,21 +433,21 @@ final class Writer: @unchecked Sendable {
                 _ = try shape(collectionID)
                 places.append(try findInSegments(collectionID, id))
             case .createCollection(let shape):
-                guard table[shape.name] == nil, table[shape.id] == nil else {
-                    throw StoreError(
-                        .corrupted,
-                        "a commit makes a collection that exists",
-                        path: path,
-                        offset: base,
-                        expected: "a new name and id",
-                        found: "\"\(shape.name)\", \(shape.id)"
-                    )
-                }
-                table = table.adding(shape)
+                table = try changed(table, .created(shape), path, base)
+                places.append(nil)
+            case .renameCollection(let id, let name):
+                table = try changed(table, .renamed(id: id, name: name), path, base)
+                places.append(nil)
+            case .dropCollection(let id):
+                table = try changed(table, .dropped(id: id), path, base)
+                places.append(nil)
+            case .deletePrefix(let collectionID, let prefix):
+                _ = try shape(collectionID)
+                ranges[index] = try findInSegments(collectionID, prefix: prefix)
                 places.append(nil)
             }
         }
-        return places
+        return (places, ranges)
     }
 
     private func add(

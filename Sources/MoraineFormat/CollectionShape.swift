@@ -18,6 +18,11 @@ package struct CollectionShape: Sendable, Hashable {
         self.metric = metric
     }
 
+    /// The same collection under another name.
+    package func renamed(_ name: String) -> CollectionShape {
+        CollectionShape(id: id, name: name, dimensions: dimensions, metric: metric)
+    }
+
     /// 1 to 255 bytes of UTF-8 without a character below U+0020 and without U+007F.
     package static func isValidName(_ name: String) -> Bool {
         !name.isEmpty && name.utf8.count <= FormatLimits.nameByteCount
@@ -72,20 +77,26 @@ extension ByteReader {
         return id
     }
 
-    /// id · prefixed name · dimensions · metric.
-    package mutating func readCollectionShape() throws(FormatError) -> CollectionShape {
-        let id = try readCollectionID()
-        let nameAt = UInt64(position)
+    /// A collection's name: prefixed, valid.
+    package mutating func readCollectionName() throws(FormatError) -> String {
+        let at = UInt64(position)
         let name = try readString("name")
         guard CollectionShape.isValidName(name) else {
             throw FormatError(
                 .range,
-                at: nameAt,
+                at: at,
                 field: "name",
                 expected: "1 to \(FormatLimits.nameByteCount) bytes without control characters",
                 found: "\(name.utf8.count) bytes of other text"
             )
         }
+        return name
+    }
+
+    /// id · prefixed name · dimensions · metric.
+    package mutating func readCollectionShape() throws(FormatError) -> CollectionShape {
+        let id = try readCollectionID()
+        let name = try readCollectionName()
         let dimensionsAt = UInt64(position)
         let dimensions = try readVarint("dimensions")
         guard dimensions <= UInt64(FormatLimits.dimensions) else {

@@ -113,6 +113,8 @@ package enum SectionType {
     package static let blockIndex: UInt32 = 2
     package static let schema: UInt32 = 3
     package static let inputs: UInt32 = 4
+    package static let removals: UInt32 = 5
+    package static let expiries: UInt32 = 6
     package static let keyBlocks: UInt32 = 16
     package static let fences: UInt32 = 17
     package static let filter: UInt32 = 18

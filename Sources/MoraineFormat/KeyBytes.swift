@@ -95,6 +95,15 @@ package enum KeyBytes {
         return compare(a, b)
     }
 
+    /// The first id behind all that begin with `prefix`; `nil` when there is none.
+    package static func behind(prefix: [UInt8]) -> [UInt8]? {
+        var next = prefix
+        while next.last == 0xFF { next.removeLast() }
+        guard let last = next.popLast() else { return nil }
+        next.append(last + 1)
+        return next
+    }
+
     /// 1 to 1,024 bytes of UTF-8 without NUL.
     package static func isValidID(_ id: UnsafeRawBufferPointer) -> Bool {
         !id.isEmpty && id.count <= FormatLimits.idByteCount && !id.contains(0) && isUTF8(id)

@@ -11,6 +11,9 @@ package enum ManifestEdit: Sendable, Equatable {
     case log(LogEntry)
     case logDropped(sequence: UInt64)
     case floor(lsn: UInt64, commitTime: UInt64)
+    case collectionRenamed(id: UInt32, name: String)
+    /// The collection is gone; its id is never used again.
+    case collectionDropped(id: UInt32)
     /// A segment that is no longer part of the store; its files may still be there.
     case segmentDropped(id: UInt64)
 
@@ -23,6 +26,8 @@ package enum ManifestEdit: Sendable, Equatable {
         case log = 5
         case logDropped = 6
         case floor = 7
+        case collectionRenamed = 8
+        case collectionDropped = 9
         case segmentDropped = 10
     }
 }
@@ -128,6 +133,13 @@ extension ManifestEdit {
             writer.writeUInt8(Tag.floor.rawValue)
             writer.writeVarint(lsn)
             writer.writeVarint(commitTime)
+        case .collectionRenamed(let id, let name):
+            writer.writeUInt8(Tag.collectionRenamed.rawValue)
+            writer.writeVarint(UInt64(id))
+            writer.writeString(name)
+        case .collectionDropped(let id):
+            writer.writeUInt8(Tag.collectionDropped.rawValue)
+            writer.writeVarint(UInt64(id))
         case .segmentDropped(let id):
             writer.writeUInt8(Tag.segmentDropped.rawValue)
             writer.writeVarint(id)
@@ -172,13 +184,17 @@ extension ManifestEdit {
         case .floor:
             let lsn = try reader.readVarint("LSN")
             return .floor(lsn: lsn, commitTime: try reader.readVarint("commitTime"))
+        case .collectionRenamed:
+            let id = try reader.readCollectionID()
+            return .collectionRenamed(id: id, name: try reader.readCollectionName())
+        case .collectionDropped: return .collectionDropped(id: try reader.readCollectionID())
         case .segmentDropped: return .segmentDropped(id: try reader.readVarint("segment id"))
         case nil:
             throw FormatError(
                 .newer,
                 at: at,
                 field: "tag",
-                expected: "1 to 7",
+                expected: "1 to 10",
                 found: "\(tag)"
             )
         }

@@ -90,6 +90,89 @@ package enum Metadata {
         try reader.expectEnd("metadata")
     }
 
+    /// An object with some of its keys set and others removed.
+    ///
+    /// Of the outermost object only: a value that is set replaces the old one whole. All objects
+    /// are valid; so is the result, but for its length.
+    ///
+    /// - Parameter removed: keys; those that are not there are fine.
+    package static func patched(
+        _ base: UnsafeRawBufferPointer,
+        setting changes: UnsafeRawBufferPointer,
+        removing removed: [[UInt8]]
+    ) throws(FormatError) -> [UInt8] {
+        let old = try items(base)
+        let new = try items(changes)
+        let gone = Set(removed)
+        var merged: [UnsafeRawBufferPointer] = []
+        var next = 0
+        for item in old {
+            while next < new.count, KeyBytes.compare(new[next].key, item.key) < 0 {
+                merged.append(new[next].whole)
+                next += 1
+            }
+            if next < new.count, KeyBytes.compare(new[next].key, item.key) == 0 {
+                merged.append(new[next].whole)
+                next += 1
+            } else if gone.isEmpty || !gone.contains(Array(item.key)) {
+                merged.append(item.whole)
+            }
+        }
+        merged += new[next...].map(\.whole)
+        var writer = ByteWriter(capacity: base.count + changes.count)
+        writer.writeVarint(UInt64(merged.count))
+        for item in merged { writer.writeBytes(item) }
+        return writer.finish()
+    }
+
+    /// The first key of an object that is among `keys`.
+    package static func firstKey(of object: UnsafeRawBufferPointer, in keys: Set<[UInt8]>)
+        throws(FormatError) -> [UInt8]?
+    {
+        if keys.isEmpty { return nil }
+        return try items(object).lazy.map { Array($0.key) }.first { keys.contains($0) }
+    }
+
+    /// The keys of an object, each with its bytes and those of its value.
+    private static func items(_ object: UnsafeRawBufferPointer) throws(FormatError)
+        -> [(key: UnsafeRawBufferPointer, whole: UnsafeRawBufferPointer)]
+    {
+        var reader = ByteReader(object)
+        var items: [(key: UnsafeRawBufferPointer, whole: UnsafeRawBufferPointer)] = []
+        for _ in 0..<(try reader.readCount("count", unit: 2)) {
+            let start = reader.position
+            let key = try reader.readPrefixed("key")
+            try skipValue(&reader)
+            items.append((key, UnsafeRawBufferPointer(rebasing: object[start..<reader.position])))
+        }
+        try reader.expectEnd("metadata")
+        return items
+    }
+
+    /// Goes past a value.
+    ///
+    /// Never recurses.
+    private static func skipValue(_ reader: inout ByteReader) throws(FormatError) {
+        // Values that are still to come, the keys of objects before theirs.
+        var levels = [(itemCount: 1, isObject: false)]
+        while let last = levels.indices.last {
+            guard levels[last].itemCount > 0 else {
+                levels.removeLast()
+                continue
+            }
+            levels[last].itemCount -= 1
+            if levels[last].isObject { _ = try reader.readPrefixed("key") }
+            switch try readTag(&reader) {
+            case .null, .false, .true: continue
+            case .integer: _ = try reader.readVarint("integer")
+            case .double: _ = try reader.readUInt64("double")
+            case .string: _ = try reader.readPrefixed("string")
+            case .array: levels.append((try reader.readCount("count"), false))
+            case .object: levels.append((try reader.readCount("count", unit: 2), true))
+            }
+        }
+    }
+
     /// The tag of the next value.
     @inline(__always)
     package static func readTag(_ reader: inout ByteReader) throws(FormatError) -> Tag {

@@ -7,12 +7,19 @@ package enum Operation {
     case put(PutOperation)
     case delete(collectionID: UInt32, id: UnsafeRawBufferPointer)
     case createCollection(CollectionShape)
+    case renameCollection(id: UInt32, name: String)
+    case dropCollection(id: UInt32)
+    /// Every document whose id begins with these bytes, at least one.
+    case deletePrefix(collectionID: UInt32, prefix: UnsafeRawBufferPointer)
 
     /// On disk: never renumber.
     package enum Tag: UInt8 {
         case put = 1
         case delete = 2
         case createCollection = 3
+        case renameCollection = 4
+        case dropCollection = 5
+        case deletePrefix = 6
     }
 }
 
@@ -39,7 +46,16 @@ package struct CommitReader {
         time = try reader.readUInt64("commitTime")
     }
 
+    /// Goes on behind the first `offset` bytes of the payload, where an operation begins.
+    package init(_ payload: UnsafeRawBufferPointer, from offset: Int) throws(FormatError) {
+        try self.init(payload)
+        _ = try reader.readBytes(offset - reader.position, "operations")
+    }
+
     package var isAtEnd: Bool { reader.isAtEnd }
+
+    /// Bytes of the payload that were read.
+    package var position: Int { reader.position }
 
     /// The next operation.
     ///
@@ -54,12 +70,19 @@ package struct CommitReader {
             return .delete(collectionID: collectionID, id: try reader.readID())
         case .createCollection:
             return .createCollection(try reader.readCollectionShape())
+        case .renameCollection:
+            let id = try reader.readCollectionID()
+            return .renameCollection(id: id, name: try reader.readCollectionName())
+        case .dropCollection: return .dropCollection(id: try reader.readCollectionID())
+        case .deletePrefix:
+            let collectionID = try reader.readCollectionID()
+            return .deletePrefix(collectionID: collectionID, prefix: try reader.readID())
         case nil:
             throw FormatError(
                 .newer,
                 at: start,
                 field: "operation",
-                expected: "1 to 3",
+                expected: "1 to 6",
                 found: "\(tag)"
             )
         }
@@ -125,21 +148,29 @@ package struct CommitWriter: Sendable {
     /// Encoded bytes so far.
     package var byteCount: Int { writer.count }
 
+    /// Calls `body` with what is encoded so far.
+    package func withPayload<R, E: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(E) -> R
+    ) throws(E) -> R {
+        try writer.withBytes(body)
+    }
+
     /// Adds a put.
     ///
-    /// `text` is UTF-8, `metadata` a canonical metadata object.
+    /// `text` is UTF-8, `metadata` a canonical metadata object, `expiry` 0 for never.
     package mutating func put(
         collectionID: UInt32,
         id: UnsafeRawBufferPointer,
         vector: UnsafeBufferPointer<Float>?,
         text: UnsafeRawBufferPointer,
-        metadata: UnsafeRawBufferPointer
+        metadata: UnsafeRawBufferPointer,
+        expiry: UInt64 = 0
     ) {
         writer.writeUInt8(Operation.Tag.put.rawValue)
         writer.writeVarint(UInt64(collectionID))
         writer.writePrefixed(id)
         writer.writeUInt8(vector == nil ? 0 : 1)
-        writer.writeVarint(0)
+        writer.writeVarint(expiry)
         if let vector {
             writer.writeVarint(UInt64(vector.count))
             #if _endian(little)
@@ -163,6 +194,26 @@ package struct CommitWriter: Sendable {
     package mutating func createCollection(_ shape: CollectionShape) {
         writer.writeUInt8(Operation.Tag.createCollection.rawValue)
         writer.writeCollectionShape(shape)
+        operationCount += 1
+    }
+
+    package mutating func renameCollection(id: UInt32, name: String) {
+        writer.writeUInt8(Operation.Tag.renameCollection.rawValue)
+        writer.writeVarint(UInt64(id))
+        writer.writeString(name)
+        operationCount += 1
+    }
+
+    package mutating func dropCollection(id: UInt32) {
+        writer.writeUInt8(Operation.Tag.dropCollection.rawValue)
+        writer.writeVarint(UInt64(id))
+        operationCount += 1
+    }
+
+    package mutating func deletePrefix(collectionID: UInt32, prefix: UnsafeRawBufferPointer) {
+        writer.writeUInt8(Operation.Tag.deletePrefix.rawValue)
+        writer.writeVarint(UInt64(collectionID))
+        writer.writePrefixed(prefix)
         operationCount += 1
     }
 

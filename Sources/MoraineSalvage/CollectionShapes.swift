@@ -10,19 +10,30 @@ struct CollectionShapes {
     /// Names that were given to somebody else before.
     private var renamed: [UInt32: String] = [:]
 
-    init(_ facts: ManifestFacts, _ segments: [SegmentSource], _ commits: [ParsedCommit]) {
-        var creates: [CollectionShape] = []
-        for commit in commits {
-            for case .createCollection(let shape) in commit.operations { creates.append(shape) }
-        }
+    init(
+        _ facts: ManifestFacts,
+        _ segments: [SegmentSource],
+        _ commits: [ParsedCommit],
+        _ removals: KnownRemovals
+    ) {
         if facts.state == nil {
             for segment in segments.sorted(by: { $0.maxLSN < $1.maxLSN }) {
                 for collection in segment.schema { add(collection.shape) }
             }
         }
         for shape in facts.collections.values { add(shape) }
-        for shape in creates { add(shape) }
+        // The log goes on where segments and manifest end.
+        for operation in commits.flatMap(\.operations) {
+            if case .createCollection(let shape) = operation { add(shape) }
+            if case .renameCollection(let id, let name) = operation {
+                shapes[id] = shapes[id]?.renamed(name)
+            }
+        }
         if facts.state == nil { guess(segments) }
+        for id in shapes.keys where removals.isDropped(id) {
+            shapes[id] = nil
+            guessed.remove(id)
+        }
         resolveNames()
     }
 
@@ -30,12 +41,7 @@ struct CollectionShapes {
     var all: [CollectionShape] {
         shapes.values.sorted { $0.id < $1.id }.map { shape in
             guard let name = renamed[shape.id] else { return shape }
-            return CollectionShape(
-                id: shape.id,
-                name: name,
-                dimensions: shape.dimensions,
-                metric: shape.metric
-            )
+            return shape.renamed(name)
         }
     }
 

@@ -39,6 +39,8 @@ final class DocumentSource {
     private(set) var schema: [SegmentCollection] = []
     /// The segments that this one was compacted from.
     private(set) var inputs: [UInt64] = []
+    /// What commits took away at once.
+    private(set) var removals: [Removal] = []
     /// True when frame, index and the small sections verify: nothing beside blocks is missing.
     private(set) var isFramed = false
     /// The documents in the order of their rows, and the tombstones in the order of their keys.
@@ -112,6 +114,10 @@ final class DocumentSource {
         attempt { () throws(StoreError) in
             guard let section = sealed.section(SectionType.inputs) else { return }
             inputs = try decode(section, DocumentFile.readInputs)
+        }
+        attempt { () throws(StoreError) in
+            guard let section = sealed.section(SectionType.removals) else { return }
+            removals = try decode(section, Removal.decode)
         }
     }
 

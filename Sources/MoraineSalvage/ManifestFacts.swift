@@ -18,6 +18,8 @@ struct ManifestFacts {
     private(set) var segments: [UInt64: SegmentEntry] = [:]
     /// Collections as the newest verified edit names them.
     private(set) var collections: [UInt32: CollectionShape] = [:]
+    /// Collections that a verified edit takes away.
+    private(set) var droppedCollections: Set<UInt32> = []
     /// Every commit up to here is in segments.
     private(set) var floor: UInt64 = 0
     /// Writers that are named anywhere: what log records are bound to.
@@ -164,6 +166,9 @@ struct ManifestFacts {
         switch edit {
         case .segment(let entry): segments[entry.id] = entry
         case .collection(let shape, _): collections[shape.id] = shape
+        case .collectionRenamed(let id, let name):
+            collections[id] = collections[id]?.renamed(name)
+        case .collectionDropped(let id): droppedCollections.insert(id)
         case .floor(let lsn, _): floor = max(floor, lsn)
         case .counters, .deletions, .log, .logDropped, .segmentDropped: return
         }

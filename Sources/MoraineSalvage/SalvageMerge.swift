@@ -43,8 +43,10 @@ struct SalvageMerge: ~Copyable {
                 }
             }
             let blind = blindSegments(beside: sightings)
-            guard let newest = Resolution(sightings, blind, sources.log.lost) else { continue }
             let collectionID = key.withUnsafeBytes { KeyBytes.collection(of: $0) }
+            if sources.removals.isDropped(collectionID) { continue }
+            sightings += sources.removals.deletes(of: key)
+            guard let newest = Resolution(sightings, blind, sources.log.lost) else { continue }
             if shape?.id != collectionID {
                 while let next = known.first, next.id <= collectionID {
                     known.removeFirst()
@@ -207,7 +209,8 @@ struct SalvageMerge: ~Copyable {
         for stream in segmentStreams {
             guard let segment = stream.segment, !segment.isStale else { continue }
             for rows in stream.nameless {
-                for collection in segment.schema {
+                for collection in segment.schema
+                where !sources.removals.isDropped(collection.shape.id) {
                     let part = rows.clamped(to: collection.rows)
                     report(part, of: segment, in: collection.shape.id, item)
                 }

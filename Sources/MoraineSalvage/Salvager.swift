@@ -106,6 +106,7 @@ struct Sources {
     let commits: [ParsedCommit]
     let oldCommits: [ParsedCommit]
     private(set) var segments: [SegmentSource] = []
+    let removals: KnownRemovals
     var shapes: CollectionShapes
     private(set) var findings: [Finding] = []
 
@@ -139,7 +140,8 @@ struct Sources {
         commits = parse(log.commits)
         oldCommits = parse(log.oldCommits)
         findings = unread
-        shapes = CollectionShapes(facts, segments, commits)
+        removals = KnownRemovals(facts, segments, commits)
+        shapes = CollectionShapes(facts, segments, commits, removals)
     }
 
     /// The segments that count, and those that a damaged compaction was made of.

@@ -251,7 +251,7 @@ final class LogStream: SightingStream {
                 case .delete(let collectionID, let id):
                     key = SegmentStream.key(collectionID, id)
                     content = .delete
-                case .createCollection: continue
+                case .createCollection, .renameCollection, .dropCollection, .deletePrefix: continue
                 }
                 var sighting = Sighting(
                     key: key,
@@ -304,7 +304,8 @@ struct ParsedCommit {
             guard let body = try? DocumentBody(decoding: &reader) else { return false }
             return KeyBytes.isValidID(put.id) && (try? body.validate()) != nil
         case .delete(_, let id): return KeyBytes.isValidID(id)
-        case .createCollection: return true
+        case .createCollection, .renameCollection, .dropCollection: return true
+        case .deletePrefix(_, let prefix): return KeyBytes.isValidID(prefix)
         }
     }
 }

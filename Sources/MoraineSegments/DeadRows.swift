@@ -30,6 +30,19 @@ package final class DeadRows: Sendable {
 
         deinit { words.deallocate() }
 
+        /// Sets all of a range that lies in the chunk.
+        func set(_ places: Range<Int>) {
+            var at = places.lowerBound
+            while at < places.upperBound {
+                let end = min((at / 64 + 1) * 64, places.upperBound)
+                let width = UInt64(end - at)
+                let mask = width == 64 ? UInt64.max : (1 << width - 1) << UInt64(at % 64)
+                deadRowCount += (mask & ~words[at / 64]).nonzeroBitCount
+                words[at / 64] |= mask
+                at = end
+            }
+        }
+
         func set(_ place: Int) {
             let bit: UInt64 = 1 << UInt64(place % 64)
             if words[place / 64] & bit == 0 { deadRowCount += 1 }
@@ -136,6 +149,26 @@ package final class DeadRows: Sendable {
             next[index]?.set(Int(row) % DeadRows.chunkRowCount)
         }
         return isCopied.isEmpty ? self : DeadRows(rowCount: rowCount, chunks: next)
+    }
+
+    /// These dead rows and all of a range.
+    ///
+    /// - Parameter range: at most `rowCount`; some rows may be dead already.
+    package func with(deadRange range: Range<UInt32>) -> DeadRows {
+        precondition(range.upperBound <= rowCount)
+        if count(in: range) == range.count { return self }
+        var next = chunks
+        var row = Int(range.lowerBound)
+        while row < Int(range.upperBound) {
+            let index = row / DeadRows.chunkRowCount
+            let first = index * DeadRows.chunkRowCount
+            let end = min(first + DeadRows.chunkRowCount, Int(range.upperBound))
+            let chunk = Chunk(copying: chunks[index])
+            chunk.set((row - first)..<(end - first))
+            next[index] = chunk
+            row = end
+        }
+        return DeadRows(rowCount: rowCount, chunks: next)
     }
 
     /// Calls `body` with each dead row, ascending.

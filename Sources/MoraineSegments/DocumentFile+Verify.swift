@@ -19,7 +19,7 @@ extension DocumentFile {
     func verify(_ report: (Finding) -> Void, _ record: (UInt32?, DocumentRecord) -> Void) {
         file.verifyAll(report)
         verifyGaps(report)
-        var check = RecordCheck(file: file, collections: collections)
+        var check = RecordCheck(self)
         for number in index.indices {
             do throws(StoreError) {
                 let block = try readBlock(number)
@@ -69,6 +69,7 @@ extension DocumentFile {
 private struct RecordCheck {
     let file: SealedFile
     let collections: [SegmentCollection]
+    private let expiries: [SegmentExpiry]
     /// False once a block could not be read: then sums say nothing.
     var isWhole = true
     /// The key before, of the same kind.
@@ -77,10 +78,15 @@ private struct RecordCheck {
     private var maxLSNOfBlock: UInt64 = 0
     private var minLSN: UInt64 = 0
     private var maxLSN: UInt64 = 0
+    private var expiryCounts: [UInt32: UInt32] = [:]
+    private var earliest: [UInt32: UInt64] = [:]
 
-    init(file: SealedFile, collections: [SegmentCollection]) {
-        self.file = file
-        self.collections = collections
+    init(_ documents: DocumentFile) {
+        file = documents.file
+        collections = documents.collections
+        expiries = documents.expiries
+        minLSN = documents.removals.first?.lsn ?? 0
+        maxLSN = documents.removals.last?.lsn ?? 0
     }
 
     mutating func begin(_ block: DecodedBlock) {
@@ -129,6 +135,13 @@ private struct RecordCheck {
         if record.vectorChecksum != nil, collection?.shape.dimensions == 0 {
             finding(.mismatch, "no vector in this collection", "a vector")
         }
+        if record.expiry != 0 {
+            expiryCounts[record.collectionID, default: 0] += 1
+            earliest[record.collectionID] = min(
+                earliest[record.collectionID] ?? .max,
+                record.expiry
+            )
+        }
         maxLSNOfBlock = max(maxLSNOfBlock, record.lsn)
         minLSN = minLSN == 0 ? record.lsn : min(minLSN, record.lsn)
         maxLSN = max(maxLSN, record.lsn)
@@ -149,6 +162,24 @@ private struct RecordCheck {
 
     func finish(_ report: (Finding) -> Void) {
         let footer = file.footer
+        let counted = expiryCounts.sorted { $0.key < $1.key }.map {
+            SegmentExpiry(
+                collectionID: $0.key,
+                rowCount: $0.value,
+                earliest: earliest[$0.key] ?? 0
+            )
+        }
+        if isWhole, counted != expiries {
+            report(
+                Finding(
+                    .mismatch,
+                    file: file.name,
+                    offset: file.section(SectionType.expiries)?.entry.offset ?? 0,
+                    expected: "expiries \(expiries)",
+                    found: "\(counted)"
+                )
+            )
+        }
         guard isWhole, footer.minLSN != minLSN || footer.maxLSN != maxLSN else { return }
         report(
             Finding(

@@ -11,10 +11,14 @@ package import MoraineStorage
 package final class DocumentFile: Sendable {
     let file: SealedFile
     package let segmentID: UInt64
-    /// The collections with records in this segment, ascending.
+    /// The collections with records in this segment, and some that have none, ascending.
     package let collections: [SegmentCollection]
     /// The segments that this one was compacted from; empty after a flush.
     package let inputs: [UInt64]
+    /// What commits took away at once, in their order.
+    package let removals: [Removal]
+    /// The collections with documents that expire, ascending.
+    package let expiries: [SegmentExpiry]
     let index: [BlockIndexEntry]
     /// Blocks 0 ..< this hold documents, those from there on tombstones.
     package let documentBlockCount: Int
@@ -66,6 +70,21 @@ package final class DocumentFile: Sendable {
             inputs = try DocumentFile.decode(section, file, DocumentFile.readInputs)
         } else {
             inputs = []
+        }
+        if let section = file.section(SectionType.removals) {
+            removals = try DocumentFile.decode(section, file) { bytes throws(FormatError) in
+                try Removal.decode(bytes)
+            }
+        } else {
+            removals = []
+        }
+        if let section = file.section(SectionType.expiries) {
+            let collections = collections
+            expiries = try DocumentFile.decode(section, file) { bytes throws(FormatError) in
+                try SegmentExpiry.decode(bytes, collections: collections)
+            }
+        } else {
+            expiries = []
         }
     }
 

@@ -20,9 +20,10 @@ package final class DocumentFileWriter {
     private var blockCount: UInt32 = 0
     private var firstRowOfBlock: UInt32 = 0
     private var rowCountByCollection: [UInt32: UInt32] = [:]
+    private var expiries: [UInt32: SegmentExpiry] = [:]
     package private(set) var rowCount: UInt32 = 0
     package private(set) var tombstoneCount: UInt64 = 0
-    /// Lowest and highest LSN so far; 0 before the first record.
+    /// Lowest and highest LSN so far, removals included; 0 before the first record.
     package private(set) var minLSN: UInt64 = 0
     package private(set) var maxLSN: UInt64 = 0
 
@@ -91,6 +92,7 @@ package final class DocumentFileWriter {
         }
         count(lsn)
         rowCountByCollection[collectionID, default: 0] += 1
+        SegmentExpiry.counting(expiry, of: collectionID, into: &expiries)
         rowCount += 1
         if documents.isFull { try closeDocuments() }
         return rowCount - 1
@@ -115,6 +117,7 @@ package final class DocumentFileWriter {
         for (collectionID, count) in run.rowCountByCollection {
             rowCountByCollection[collectionID, default: 0] += count
         }
+        expiries.merge(run.expiries) { $0.joined($1) }
         if run.rowCount > 0 {
             count(run.minLSN)
             count(run.maxLSN)
@@ -147,10 +150,16 @@ package final class DocumentFileWriter {
     ///
     /// - Parameters:
     ///   - collections: the shapes of at least those collections that have a record.
+    ///   - named: collections that stand in the schema also without a record.
     ///   - inputs: the segments that a compaction read; empty after a flush.
-    package func finish(collections: [CollectionShape], inputs: [UInt64] = []) throws(StoreError)
-        -> SealedFileReference
-    {
+    ///   - removals: what commits since the segments before took away at once, their LSNs not
+    ///     descending.
+    package func finish(
+        collections: [CollectionShape],
+        named: [CollectionShape] = [],
+        inputs: [UInt64] = [],
+        removals: [Removal] = []
+    ) throws(StoreError) -> SealedFileReference {
         if documents.recordCount > 0 { try closeDocuments() }
         if tombstones.recordCount > 0 { closeTombstones() }
         for block in tombstoneBlocks { try write(block) }
@@ -162,7 +171,7 @@ package final class DocumentFileWriter {
         try file.endSection()
 
         var schema = ByteWriter()
-        SegmentCollection.encode(makeSchema(collections), into: &schema)
+        SegmentCollection.encode(makeSchema(collections + named, named: named), into: &schema)
         try file.beginSection(SectionType.schema)
         try file.append(schema)
         try file.endSection()
@@ -174,22 +183,49 @@ package final class DocumentFileWriter {
             try file.append(list)
             try file.endSection()
         }
+        try write(removals)
+        try writeExpiries()
         return try file.finish(rowCount: UInt64(rowCount), minLSN: minLSN, maxLSN: maxLSN)
     }
 
     /// Closes the file and removes it.
     package func abandon() { file.abandon() }
 
+    private func write(_ removals: [Removal]) throws(StoreError) {
+        guard !removals.isEmpty else { return }
+        for removal in removals { count(removal.lsn) }
+        var section = ByteWriter()
+        Removal.encode(removals, into: &section)
+        try file.beginSection(SectionType.removals)
+        try file.append(section)
+        try file.endSection()
+    }
+
+    private func writeExpiries() throws(StoreError) {
+        guard !expiries.isEmpty else { return }
+        var section = ByteWriter()
+        SegmentExpiry.encode(
+            expiries.values.sorted { $0.collectionID < $1.collectionID },
+            into: &section
+        )
+        try file.beginSection(SectionType.expiries)
+        try file.append(section)
+        try file.endSection()
+    }
+
     private func count(_ lsn: UInt64) {
         minLSN = minLSN == 0 ? lsn : min(minLSN, lsn)
         maxLSN = max(maxLSN, lsn)
     }
 
-    private func makeSchema(_ collections: [CollectionShape]) -> [SegmentCollection] {
+    private func makeSchema(_ collections: [CollectionShape], named: [CollectionShape])
+        -> [SegmentCollection]
+    {
         let shapes = Dictionary(
             collections.map { ($0.id, $0) },
             uniquingKeysWith: { first, _ in first }
         )
+        for shape in named { rowCountByCollection[shape.id, default: 0] += 0 }
         var firstRow: UInt32 = 0
         var schema: [SegmentCollection] = []
         for (id, rows) in rowCountByCollection.sorted(by: { $0.key < $1.key }) {

@@ -9,6 +9,7 @@ package struct DocumentRun: Sendable {
     let blocks: [StoredBlock]
     package let rowCount: Int
     let rowCountByCollection: [UInt32: UInt32]
+    let expiries: [UInt32: SegmentExpiry]
     let minLSN: UInt64
     let maxLSN: UInt64
     /// The sum of the records' LSNs, wrapping.
@@ -74,6 +75,7 @@ private struct RunMaker {
     /// For each input, the block that was read last and its number.
     private var open: [(number: Int, block: DecodedBlock)?]
     private var rowCounts: [UInt32: UInt32] = [:]
+    private var expiries: [UInt32: SegmentExpiry] = [:]
     private var minLSN: UInt64 = 0
     private var maxLSN: UInt64 = 0
     private var lsnSum: UInt64 = 0
@@ -105,6 +107,7 @@ private struct RunMaker {
             blocks: blocks,
             rowCount: rows.count,
             rowCountByCollection: rowCounts,
+            expiries: expiries,
             minLSN: minLSN,
             maxLSN: maxLSN,
             lsnSum: lsnSum,
@@ -135,6 +138,7 @@ private struct RunMaker {
 
     private mutating func count(_ record: DocumentRecord, _ byteCount: Int) {
         rowCounts[record.collectionID, default: 0] += 1
+        SegmentExpiry.counting(record.expiry, of: record.collectionID, into: &expiries)
         minLSN = minLSN == 0 ? record.lsn : min(minLSN, record.lsn)
         maxLSN = max(maxLSN, record.lsn)
         lsnSum &+= record.lsn

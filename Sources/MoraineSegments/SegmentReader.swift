@@ -1,5 +1,6 @@
 // Documents and keys of a segment, open together.
 
+import MoraineBytes
 package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
@@ -51,12 +52,46 @@ package final class SegmentReader: Sendable {
     }
 
     package var rowCount: UInt32 { documents.rowCount }
-    /// The collections with records in this segment, ascending.
+    /// The collections with records in this segment, and some that have none, ascending.
     package var collections: [SegmentCollection] { documents.collections }
+
+    /// What commits took away at once, in their order.
+    package var removals: [Removal] { documents.removals }
+
+    /// The documents of a collection that expire; `nil` when none does.
+    package func expiry(of collectionID: UInt32) -> SegmentExpiry? {
+        documents.expiries.first { $0.collectionID == collectionID }
+    }
 
     /// The rows of a collection; empty when there are none.
     package func rows(of collectionID: UInt32) -> Range<UInt32> {
         documents.collection(collectionID)?.rows ?? 0..<0
+    }
+
+    /// The rows of a collection whose ids begin with `prefix`.
+    ///
+    /// - Parameter prefix: at most 1,024 bytes; empty for all rows.
+    package func rows(of collectionID: UInt32, prefix: [UInt8]) throws(StoreError) -> Range<UInt32>
+    {
+        let all = rows(of: collectionID)
+        if all.isEmpty || prefix.isEmpty { return all }
+        let start = try lowerBound(collectionID, prefix, within: all)
+        guard let behind = KeyBytes.behind(prefix: prefix) else { return start..<all.upperBound }
+        return start..<max(start, try lowerBound(collectionID, behind, within: all))
+    }
+
+    /// The first row of a collection whose id is at or above `id`; the end of `rows` when none is.
+    ///
+    /// - Parameter rows: those of the collection.
+    package func lowerBound(_ collectionID: UInt32, _ id: [UInt8], within rows: Range<UInt32>)
+        throws(StoreError) -> UInt32
+    {
+        var key = ByteWriter()
+        id.withUnsafeBytes { KeyBytes.write(collection: collectionID, id: $0, into: &key) }
+        let bound = try key.withBytes { bytes throws(StoreError) -> UInt32 in
+            try keys.lowerBound(bytes)
+        }
+        return min(max(bound, rows.lowerBound), rows.upperBound)
     }
 
     /// The row of a document, `nil` when the segment has none.

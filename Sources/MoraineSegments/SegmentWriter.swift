@@ -12,7 +12,7 @@ package struct SegmentFiles: Sendable, Equatable {
     package let key: SealedFileReference
     package let rowCount: UInt32
     package let tombstoneCount: UInt64
-    /// Lowest and highest LSN of a document or tombstone, 0 when there is none.
+    /// Lowest and highest LSN of a document, tombstone or removal, 0 when there is none.
     package let minLSN: UInt64
     package let maxLSN: UInt64
 }
@@ -141,12 +141,23 @@ package final class SegmentWriter {
     ///
     /// - Parameters:
     ///   - collections: the shapes of at least those collections that have a record.
+    ///   - named: collections that stand in the schema also without a record.
     ///   - inputs: the segments that a compaction read; empty after a flush.
-    package func finish(collections: [CollectionShape], inputs: [UInt64] = []) throws(StoreError)
-        -> SegmentFiles
-    {
+    ///   - removals: what commits since the segments before took away at once, their LSNs not
+    ///     descending.
+    package func finish(
+        collections: [CollectionShape],
+        named: [CollectionShape] = [],
+        inputs: [UInt64] = [],
+        removals: [Removal] = []
+    ) throws(StoreError) -> SegmentFiles {
         do throws(StoreError) {
-            let document = try documents.finish(collections: collections, inputs: inputs)
+            let document = try documents.finish(
+                collections: collections,
+                named: named,
+                inputs: inputs,
+                removals: removals
+            )
             do throws(StoreError) {
                 let key = try keys.finish()
                 return SegmentFiles(

@@ -19,6 +19,7 @@ package struct StoreError: Error, Sendable {
         case tooLarge = "too-large"
         case unknownCollection = "unknown-collection"
         case collectionMismatch = "collection-mismatch"
+        case collectionExists = "collection-exists"
         case versionConflict = "version-conflict"
         case notFound = "not-found"
         case corrupted = "corrupted"

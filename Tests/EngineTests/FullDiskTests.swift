@@ -107,7 +107,7 @@ struct FullDiskTests {
         var requests: [CommitRequest] = []
         for isPut in [true, false, true, false] {
             let version = try engine.version()
-            var builder = BatchBuilder(table: version.table, reserveID: { 0 })
+            var builder = BatchBuilder(base: version, reserveID: { 0 })
             let shape = try builder.collection("notes")
             let id = Array("k\(requests.count)".utf8)
             let metadata = Metadata.empty.withUnsafeBytes { bytes in

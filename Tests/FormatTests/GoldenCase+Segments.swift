@@ -196,7 +196,27 @@ extension GoldenCase {
                 try SegmentCollection.decode(bytes, rowCount: 2) == schema
             }
         ),
+        GoldenCase(
+            file: "document.hex",
+            title: "Removals",
+            encode: { written { Removal.encode(removals, into: &$0) } },
+            decode: { bytes throws(FormatError) in try Removal.decode(bytes) == removals }
+        ),
+        GoldenCase(
+            file: "document.hex",
+            title: "Expiries",
+            encode: { written { SegmentExpiry.encode(expiries, into: &$0) } },
+            decode: { bytes throws(FormatError) in
+                try SegmentExpiry.decode(bytes, collections: schema) == expiries
+            }
+        ),
     ]
+
+    private static let removals = [
+        Removal(collectionID: 1, lsn: 300, prefix: Array("a/".utf8)),
+        Removal(collectionID: 2, lsn: 301, prefix: nil),
+    ]
+    private static let expiries = [SegmentExpiry(collectionID: 1, rowCount: 2, earliest: time)]
 
     private static func metadataCase(
         _ title: String,

@@ -170,7 +170,29 @@ extension GoldenCase {
                 payloadByteCount: 0
             )
         ) { [] },
+        record(
+            "log.hex",
+            "Second commit",
+            at: 4_248,
+            seed: logHeader.recordSeed,
+            LogRecord(
+                kind: .commit,
+                number: 301,
+                promised: 300,
+                operationCount: 3,
+                payloadByteCount: 23
+            )
+        ) { secondPayload },
     ]
+
+    /// The payload of the second commit in log.hex.
+    static var secondPayload: [UInt8] {
+        var writer = CommitWriter()
+        writer.renameCollection(id: 1, name: "texts")
+        withBytes(of: "a/") { writer.deletePrefix(collectionID: 1, prefix: $0) }
+        writer.dropCollection(id: 1)
+        return written { $0.writeUInt64(time) } + writer.finish().dropFirst(8)
+    }
 
     /// The payload of the commit in log.hex.
     static var commitPayload: [UInt8] {
@@ -305,7 +327,11 @@ extension GoldenCase {
     ]
 
     private static var manifests: [GoldenCase] {
-        let cases = edits.map { title, edit in
+        let later: [(title: String, edit: ManifestEdit)] = [
+            ("Collection renamed", .collectionRenamed(id: 1, name: "texts")),
+            ("Collection dropped", .collectionDropped(id: 1)),
+        ]
+        let cases = (edits + later).map { title, edit in
             GoldenCase(
                 file: "manifest.hex",
                 title: title,

@@ -129,6 +129,21 @@ import Testing
         }
     }
 
+    @Test func theSecondCommitOfTheLogReadsAsItWasWritten() throws {
+        let golden = try #require(Golden.part("Second commit", of: "v1/log.hex"))
+        try Array(golden.bytes[40..<(40 + 23)]).withUnsafeBytes { bytes in
+            var reader = try CommitReader(bytes)
+            guard case .renameCollection(1, "texts") = try reader.next(),
+                case .deletePrefix(1, let prefix) = try reader.next(),
+                case .dropCollection(1) = try reader.next()
+            else {
+                Issue.record("other operations")
+                return
+            }
+            #expect(reader.isAtEnd && prefix.elementsEqual("a/".utf8))
+        }
+    }
+
     @Test(arguments: [
         ("log.md", "Log header", LogHeader.layout), ("log.md", "Record", LogRecord.layout),
         ("root.md", "Copy", Root.layout), ("vector.md", "Space", VectorSpaceEntry.layout),

@@ -36,6 +36,10 @@ import Testing
             let b = UInt32(random.below(rowCount + 1))
             let range = min(a, b)..<max(a, b)
             #expect(rows.count(in: range) == all.lazy.filter { range.contains($0) }.count)
+            let more = rows.with(deadRange: range)
+            #expect(more.count == Set(all).union(range).count)
+            #expect(more.count(in: range) == range.count)
+            #expect(more.isDead(a == UInt32(rowCount) ? 0 : a) || !range.contains(a))
         }
         #expect(rows.count(in: 0..<UInt32(rowCount)) == all.count)
     }

@@ -41,6 +41,9 @@ import Testing
             // Read it again and decide.
         }
 
+        // Metadata alone, without sending text and embedding again.
+        try await notes.patch("a", set: ["read": true], remove: ["year"])
+
         // Several writes that happen together or not at all.
         var batch = WriteBatch()
         batch.createCollection("tags")  // without vectors
@@ -51,6 +54,11 @@ import Testing
         // One state of everything, for as long as you like; writers do not wait for it.
         let snapshot = try store.snapshot()
         print(try await snapshot.count(in: "notes"), try await snapshot.count(in: "tags"))
+
+        // Whole collections, and all ids with a prefix.
+        try await notes.delete(prefix: "2024-")
+        try await store.renameCollection("tags", to: "labels")
+        try await store.dropCollection("labels")
 
         try await store.close()
         // README: end

@@ -6,6 +6,7 @@ standard library (3.9 or later). It verifies every checksum on its way and chang
 
     moraine_read.py STORE          documents, by collection name and id, as JSON Lines
     moraine_read.py --hash STORE   the content hash (content-hash.md)
+    moraine_read.py --now MS STORE without what has expired by then; the time of day by default
     moraine_read.py --file FILE    one file's header, sections and records, as JSON for people
     moraine_read.py --self-test    checks the reader's own parts
 
@@ -434,14 +435,14 @@ Footer = namedtuple(
     "fileID footerChecksum end",
 )
 CHUNK = 64 * KIB
-BLOCKS, BLOCK_INDEX, SCHEMA, INPUTS = 1, 2, 3, 4
+BLOCKS, BLOCK_INDEX, SCHEMA, INPUTS, REMOVALS, EXPIRIES = 1, 2, 3, 4, 5, 6
 KEY_BLOCKS, FENCES, FILTER = 16, 17, 18
 SPACES, VECTORS, ROW_MAP, NORMS = 31, 32, 33, 34
 SUMMARY, CONTAINERS = 48, 49
 CHECKSUM_TABLE = 255
 FIRST_SECTION = {b"DC": 64, b"KY": 4096, b"VC": 4096, b"DL": 64}
 SECTION_TYPES = {
-    b"DC": {BLOCKS, BLOCK_INDEX, SCHEMA, INPUTS},
+    b"DC": {BLOCKS, BLOCK_INDEX, SCHEMA, INPUTS, REMOVALS, EXPIRIES},
     b"VC": {SPACES, VECTORS, ROW_MAP, NORMS},
     b"DL": {SUMMARY, CONTAINERS},
 }
@@ -786,6 +787,8 @@ Counters = namedtuple("Counters", "nextFileID nextCollectionID")
 LogDropped = namedtuple("LogDropped", "sequence")
 SegmentDropped = namedtuple("SegmentDropped", "segment")
 Floor = namedtuple("Floor", "lsn commitTime")
+Rename = namedtuple("Rename", "collection name")
+Drop = namedtuple("Drop", "collection")
 DOC, KEY, VEC = 1, 2, 3
 
 
@@ -796,6 +799,13 @@ def read_collection(cursor, with_created):
         raise cursor.damage("a collection id outside the limits")
     if collection.dimensions > 16384 or collection.metric not in (1, 2, 3):
         raise cursor.damage("dimensions or metric outside the limits")
+    return collection
+
+
+def read_collection_id(cursor):
+    collection = cursor.varint()
+    if not 1 <= collection < U32_MAX:
+        raise cursor.damage("a collection id outside the limits")
     return collection
 
 
@@ -834,6 +844,10 @@ def read_edit(cursor):
         return LogDropped(cursor.varint())
     if tag == 7:
         return Floor(cursor.varint(), cursor.varint())
+    if tag == 8:
+        return Rename(read_collection_id(cursor), cursor.collection_name())
+    if tag == 9:
+        return Drop(read_collection_id(cursor))
     if tag == 10:
         return SegmentDropped(cursor.varint())
     raise Refused(f"{cursor.file}: offset {cursor.offset}: newer: manifest edit {tag}")
@@ -844,6 +858,14 @@ def read_edits(commit):
     edits = [(cursor, read_edit(cursor)) for _ in range(commit.operation_count)]
     cursor.expect_end()
     return edits
+
+
+def rename(cursor, collections, edit):
+    """Gives a collection another name, which nobody has."""
+    collection = collections.get(edit.collection)
+    if collection is None or any(o.name == edit.name for o in collections.values()):
+        raise cursor.damage(f"collection {edit.collection} cannot become {edit.name!r}")
+    collections[edit.collection] = collection._replace(name=edit.name)
 
 
 class State:
@@ -864,6 +886,11 @@ class State:
             if edit.segment not in self.segments:
                 raise cursor.damage(f"deletions of unknown segment {edit.segment}")
             self.deletions[edit.segment] = edit
+        elif isinstance(edit, Rename):
+            rename(cursor, self.collections, edit)
+        elif isinstance(edit, Drop):
+            if self.collections.pop(edit.collection, None) is None:
+                raise cursor.damage(f"unknown collection {edit.collection} is dropped")
         elif isinstance(edit, NamedLog):
             if edit.sequence in self.logs:
                 raise cursor.damage(f"log file {edit.sequence} is named twice")
@@ -1075,7 +1102,9 @@ class DocumentFile:
 
     def records(self):
         """Every record in order, with its row; the row of a tombstone is None."""
-        before, low, high = {DOCUMENT_BLOCK: (0, b""), TOMBSTONE_BLOCK: (0, b"")}, None, 0
+        before = {DOCUMENT_BLOCK: (0, b""), TOMBSTONE_BLOCK: (0, b"")}
+        removed = [removal.lsn for removal in self.removals()]
+        low, high, expiries = min(removed, default=None), max(removed, default=0), {}
         for at, header in self.block_headers():
             newest, kind = 0, header.kind
             for index, record in enumerate(self.block_records(at, header)):
@@ -1086,6 +1115,9 @@ class DocumentFile:
                     raise Damage(self.file, at, "records that do not ascend")
                 before[kind], newest = key, max(newest, record.lsn)
                 low = record.lsn if low is None else min(low, record.lsn)
+                if record.expiry:
+                    count, earliest = expiries.get(record.collection, (0, record.expiry))
+                    expiries[record.collection] = count + 1, min(earliest, record.expiry)
                 yield header.firstRow + index if kind == DOCUMENT_BLOCK else None, record
             if newest != header.maxLSN:
                 raise Damage(self.file, at, f"block {header.blockNumber}: another maxLSN")
@@ -1093,6 +1125,8 @@ class DocumentFile:
         footer = self.sealed.footer
         if (footer.minLSN, footer.maxLSN) != (low or 0, high):
             raise Damage(self.file, len(self.sealed.data) - 64, "footer: another minLSN or maxLSN")
+        if self.expiries() != [Expiry(number, *expiries[number]) for number in sorted(expiries)]:
+            raise Damage(self.file, 64, "expiries: not those of the records")
 
     def block_records(self, at, header):
         """A block's records; each starts where the list behind them says."""
@@ -1115,6 +1149,41 @@ class DocumentFile:
                         cursor.varint()) for _ in range(cursor.varint())]
         cursor.expect_end()
         return collections
+
+
+    def optional_section(self, type_, what, read):
+        """The entries of a section that stands there only when it has some."""
+        if (type_, 0) not in self.sealed.sections:
+            return []
+        offset, data = self.sealed.section(type_)
+        cursor = Cursor(data, self.file, offset, what)
+        entries = [read(cursor) for _ in range(cursor.varint())]
+        cursor.expect_end()
+        return entries
+
+    def removals(self):
+        removals = self.optional_section(REMOVALS, "removals", read_removal)
+        lsns = [removal.lsn for removal in removals]
+        if lsns != sorted(lsns) or 0 in lsns:
+            raise Damage(self.file, 64, "removals: LSNs that descend, or 0")
+        return removals
+
+    def expiries(self):
+        return self.optional_section(
+            EXPIRIES, "expiries",
+            lambda cursor: Expiry(read_collection_id(cursor), cursor.varint(), cursor.varint()))
+
+
+Removal = namedtuple("Removal", "collection lsn prefix")
+Expiry = namedtuple("Expiry", "collection rowCount earliest")
+
+
+def read_removal(cursor):
+    """A dropped collection (no prefix), or all ids with a prefix."""
+    collection, lsn, kind = read_collection_id(cursor), cursor.varint(), cursor.u8()
+    if kind not in (1, 2):
+        raise Refused(f"{cursor.file}: offset {cursor.offset}: newer: removal {kind}")
+    return Removal(collection, lsn, cursor.document_id() if kind == 2 else None)
 
 
 # ---------------------------------------------------------------- vectors: vector.md
@@ -1222,6 +1291,7 @@ def container_rows(cursor, kind, cardinality):
 
 Put = namedtuple("Put", "collection id expiry dimensions vector text metadata")
 Delete = namedtuple("Delete", "collection id")
+DeletePrefix = namedtuple("DeletePrefix", "collection prefix")
 
 
 def read_operation(cursor):
@@ -1232,6 +1302,12 @@ def read_operation(cursor):
         return Delete(cursor.varint(), cursor.document_id())
     if tag == 3:
         return read_collection(cursor, with_created=False)
+    if tag == 4:
+        return Rename(read_collection_id(cursor), cursor.collection_name())
+    if tag == 5:
+        return Drop(read_collection_id(cursor))
+    if tag == 6:
+        return DeletePrefix(read_collection_id(cursor), cursor.document_id())
     raise Refused(f"{cursor.file}: offset {cursor.offset}: newer: operation {tag}")
 
 
@@ -1369,6 +1445,7 @@ class Store:
         self.state, manifest_file = read_manifest(path, self.root)
         self.collections = dict(self.state.collections)
         self.documents = {number: {} for number in self.collections}
+        self.used_ids = set(self.collections)
         log = WriteAheadLog(path, self.root, self.state, manifest_file)
         for segment in self.state.segments.values():
             self.add_segment(segment)
@@ -1385,7 +1462,7 @@ class Store:
         key = self.sealed(f"{base}.{files[KEY].fileID:016x}.key", b"KY", files[KEY])
         self.check_row_count(doc.sealed, segment)
         self.check_row_count(key, segment)
-        vectors = self.vectors(f"{base}.vec", segment)
+        vectors = self.vectors(f"{base}.vec", segment, doc)
         dead = self.dead_rows(base, segment)
         row_counts = self.add_rows(doc, vectors, dead)
         tombstone_count = row_counts.pop(None, 0)
@@ -1403,7 +1480,7 @@ class Store:
         if sealed.footer.rowCount != segment.rowCount:
             raise Damage(sealed.file, len(sealed.data) - 64, "footer: rows are not the manifest's")
 
-    def vectors(self, file, segment):
+    def vectors(self, file, segment, doc):
         """Row to (collection, vector's bytes)."""
         if VEC not in segment.files:
             return {}
@@ -1411,9 +1488,9 @@ class Store:
         sealed.verify()
         self.check_row_count(sealed, segment)
         offset, spaces = read_spaces(sealed)
-        vectors = {}
+        vectors, schema = {}, {entry[0].id: entry[0] for entry in doc.schema()}
         for ordinal, space in enumerate(spaces):
-            known = self.collections.get(space.collectionID)
+            known = schema.get(space.collectionID)
             if known is None or known[2:4] != (space.dimensions, space.metric):
                 raise Damage(file, offset, f"space {ordinal}: not the collection's shape")
             for row, vector in read_space_vectors(sealed, ordinal, space):
@@ -1440,13 +1517,14 @@ class Store:
         for row, record in doc.records():
             collection = record.collection if row is not None else None
             row_counts[collection] = row_counts.get(collection, 0) + 1
-            if record.collection not in self.collections:
-                raise Damage(doc.file, 64, f"a record of unknown collection {record.collection}")
             if row is None:
                 continue
             vector = self.vector_of(doc, row, record, vectors)
             if row in dead:
                 continue
+            # The rows of a dropped collection are dead.
+            if record.collection not in self.collections:
+                raise Damage(doc.file, 64, f"a record of unknown collection {record.collection}")
             documents = self.documents[record.collection]
             if record.id in documents:
                 raise Damage(doc.file, 64, f"row {row} is live in another segment too")
@@ -1469,8 +1547,10 @@ class Store:
         offset, before, next_row = doc.sealed.section(SCHEMA)[0], 0, 0
         counts = dict(row_counts)
         for collection, first_row, row_count in doc.schema():
-            known = self.collections.get(collection.id)
-            if collection.id <= before or known is None or known[:4] != collection[:4]:
+            # It may have got another name since, or be gone.
+            known = self.collections.get(collection.id, collection)
+            if (collection.id <= before or known[2:4] != collection[2:4]
+                    or collection.id >= self.state.counters.nextCollectionID):
                 raise Damage(doc.file, offset, f"schema: collection {collection.id}")
             if counts.pop(collection.id, 0) != row_count or row_count and first_row != next_row:
                 raise Damage(doc.file, offset, f"schema: rows of collection {collection.id}")
@@ -1491,10 +1571,19 @@ class Store:
     def apply(self, cursor, operation, lsn):
         if isinstance(operation, Collection):
             return self.create(cursor, operation, lsn)
+        if isinstance(operation, Rename):
+            return rename(cursor, self.collections, operation)
         collection = self.collections.get(operation.collection)
         if collection is None:
             raise cursor.damage(f"unknown collection {operation.collection}")
         documents = self.documents[collection.id]
+        if isinstance(operation, Drop):
+            del self.collections[collection.id], self.documents[collection.id]
+            return None
+        if isinstance(operation, DeletePrefix):
+            for id_ in [id_ for id_ in documents if id_.startswith(operation.prefix)]:
+                del documents[id_]
+            return None
         if isinstance(operation, Delete):
             documents.pop(operation.id, None)
             return None
@@ -1506,9 +1595,10 @@ class Store:
         return None
 
     def create(self, cursor, collection, lsn):
-        if any(collection.id == o.id or collection.name == o.name
-               for o in self.collections.values()):
+        if collection.id in self.used_ids or any(
+                collection.name == o.name for o in self.collections.values()):
             raise cursor.damage(f"collection {collection.name!r} exists")
+        self.used_ids.add(collection.id)
         self.collections[collection.id] = collection._replace(createdLSN=lsn)
         self.documents[collection.id] = {}
 
@@ -1632,6 +1722,7 @@ def describe_commit(log, commit):
 def describe_documents(sealed):
     doc = DocumentFile(sealed)
     return {"blocks": [header for _, header in doc.block_headers()], "schema": doc.schema(),
+            "removals": doc.removals(), "expiries": doc.expiries(),
             "records": [{"row": row, **record._asdict()} for row, record in doc.records()]}
 
 
@@ -1764,6 +1855,8 @@ def parse_arguments(arguments):
     group.add_argument("--file", metavar="FILE", help="describe one file of a store")
     group.add_argument("--hash", metavar="STORE", help="the content hash of a store")
     group.add_argument("--self-test", action="store_true", help="check the reader's own parts")
+    parser.add_argument("--now", type=int, metavar="MS", default=int(time.time() * 1000),
+                        help="leave out what has expired by then, in ms since 1970 (now)")
     return parser.parse_args(arguments)
 
 
@@ -1774,11 +1867,11 @@ def run(arguments, out):
         out.write(json.dumps(plain(describe(arguments.file)), indent=2).encode() + b"\n")
         return 0
     if arguments.hash is not None:
-        out.write(Store(arguments.hash).content_hash(int(time.time() * 1000)).encode() + b"\n")
+        out.write(Store(arguments.hash).content_hash(arguments.now).encode() + b"\n")
         return 0
     # Everything is verified before the first line, so that output is never half a store.
     store = Store(arguments.store)
-    for line in store.lines(int(time.time() * 1000)):
+    for line in store.lines(arguments.now):
         out.write(line.encode() + b"\n")
     return 0
 

@@ -52,6 +52,12 @@ class Goldens(unittest.TestCase):
         self.assertEqual((commit.number, commit.promised, commit.operationCount), (300, 299, 3))
         marker = log.record(commit.end, len(log.data))
         self.assertEqual((marker.type, marker.promised), (reader.MARKER, 300))
+        second = log.record(marker.end, len(log.data))
+        self.assertEqual((second.number, second.promised, second.end), (301, 300, len(log.data)))
+        whole = reader.Commit(second, "W")
+        whole.add(second.payload)
+        self.assertEqual(reader.read_operations(whole)[2], [
+            reader.Rename(1, "texts"), reader.DeletePrefix(1, b"a/"), reader.Drop(1)])
         for at in range(4096, commit.end):
             log.data = bytearray(log.data)
             log.data[at] ^= 4
@@ -60,11 +66,15 @@ class Goldens(unittest.TestCase):
 
     def test_manifest(self):
         parts = golden("manifest.hex")
+        later = b"".join(parts.pop(title) for title in (
+            "Collection renamed", "Collection dropped", "Segment dropped"))
         edits = b"".join(data for title, data in parts.items() if title != "Record")
-        cursor = reader.Cursor(edits, "M", 0, "edit")
-        for _ in range(7):
-            reader.read_edit(cursor)
+        cursor = reader.Cursor(edits + later, "M", 0, "edit")
+        read = [reader.read_edit(cursor) for _ in range(10)]
         cursor.expect_end()
+        self.assertEqual(read[7:],
+                         [reader.Rename(1, "texts"), reader.Drop(1), read[9]])
+        self.assertIsInstance(read[9], reader.SegmentDropped)
         self.assertEqual(parts["Record"][40 : 40 + len(edits)], edits)
 
     def test_root(self):
@@ -80,6 +90,10 @@ class Goldens(unittest.TestCase):
             record = reader.read_document_record(cursor)
             cursor.expect_end()
             self.assertEqual(record.lsn, 5 if title == "Document without vector" else 300)
+        cursor = reader.Cursor(parts["Removals"], "7.doc", 0, "removals")
+        self.assertEqual([reader.read_removal(cursor) for _ in range(cursor.varint())],
+                         [reader.Removal(1, 300, b"a/"), reader.Removal(2, 301, None)])
+        cursor.expect_end()
         cursor = reader.Cursor(parts["Metadata"], "7.doc", 0, "metadata")
         self.assertEqual(
             reader.metadata_text(cursor),

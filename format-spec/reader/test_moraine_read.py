@@ -5,6 +5,7 @@
 
 import contextlib
 import io
+import json
 import os
 import random
 import shutil
@@ -126,7 +127,17 @@ def lz4_literals(raw):
 ENCODERS = {1: lambda raw: raw, 2: lz4_literals, 3: zlib.compress}
 
 
-def document_file(segment, blocks, schema, low, high):
+def expiries(rows):
+    """The section of rows that expire, empty when none does."""
+    own = {}
+    for row in rows:
+        if row.expiry:
+            own.setdefault(row.collection, []).append(row.expiry)
+    return bool(own) * varint(len(own)) + b"".join(
+        varint(n) + varint(len(own[n])) + varint(min(own[n])) for n in sorted(own))
+
+
+def document_file(segment, blocks, schema, low, high, removals=b""):
     """A .doc file of blocks [(codec, records)]."""
     content, index, first_row = b"", b"", 0
     for number, (codec, rows) in enumerate(blocks):
@@ -146,6 +157,8 @@ def document_file(segment, blocks, schema, low, high):
         index += struct.pack("<QIIII", at, len(stored), len(raw), row, len(rows))
         first_row += len(rows) if kind == 1 else 0
     sections = [(1, 0, content), (2, 0, index), (3, 0, schema)]
+    ends = expiries([r for _, rows in blocks for r in rows if isinstance(r, Row)])
+    sections += [(5, 0, removals)] * bool(removals) + [(6, 0, ends)] * bool(ends)
     return sealed(b"DC", segment, sections, first_row, low, high)
 
 
@@ -240,6 +253,24 @@ def shape(collection, name, dimensions=0, metric=1):
     return varint(collection) + prefixed(name) + varint(dimensions) + bytes([metric])
 
 
+def rename(collection, name):
+    return b"\4" + varint(collection) + prefixed(name)
+
+
+def drop(collection):
+    return b"\5" + varint(collection)
+
+
+def delete_prefix(collection, prefix):
+    return b"\6" + varint(collection) + prefixed(prefix)
+
+
+def removal(collection, lsn, prefix=None):
+    """A removal of a .doc file, with its LSN."""
+    raw = varint(collection) + varint(lsn) + bytes([1 if prefix is None else 2])
+    return lsn, raw + (b"" if prefix is None else prefixed(prefix))
+
+
 class Builder:
     """A store with one segment, floor 10, and a log of commits 11 and up."""
 
@@ -256,10 +287,11 @@ class Builder:
     def edit(self, raw):
         self.edits.append(raw)
 
-    def add_segment(self, segment, blocks, dead=(), inputs=()):
+    def add_segment(self, segment, blocks, dead=(), inputs=(), removals=()):
         records = [record for _, records in blocks for record in records]
         rows = [record for record in records if isinstance(record, Row)]
-        low, high = min(r.lsn for r in records), max(r.lsn for r in records)
+        lsns = [r.lsn for r in records] + [lsn for lsn, _ in removals]
+        low, high = min(lsns), max(lsns)
         schema, first = b"", 0
         present = [(n, s) for n, s in ((1, ("notes", 3)), (2, ("Zettel", 0)))
                    if any(r.collection == n for r in records)]
@@ -269,7 +301,9 @@ class Builder:
             first += count
         base = f"seg/{segment:016x}"
         schema = varint(len(present)) + schema
-        doc = self.files[f"{base}.doc"] = document_file(segment, blocks, schema, low, high)
+        doc = self.files[f"{base}.doc"] = document_file(
+            segment, blocks, schema, low, high,
+            bool(removals) * varint(len(removals)) + b"".join(raw for _, raw in removals))
         key = self.files[f"{base}.{segment + 1:016x}.key"] = key_file(segment + 1, rows, low, high)
         files = [named_file(1, segment, doc), named_file(2, segment + 1, key)]
         if any(r.vector is not None for r in rows):
@@ -346,9 +380,9 @@ class StoreCase(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.notes = ""
 
-    def lines(self):
+    def lines(self, now=NOW):
         with contextlib.redirect_stderr(io.StringIO()) as notes:
-            lines = list(reader.Store(self.folder).lines(NOW))
+            lines = list(reader.Store(self.folder).lines(now))
         self.notes = notes.getvalue()
         return lines
 
@@ -430,6 +464,56 @@ class StoresAreRead(StoreCase):
         store.add_segment(9, [(1, [row])])
         store.write(self.folder)
         self.damage("row 0: checksum of its vector")
+
+    def test_collections_get_names_and_go_and_prefixes_go(self):
+        store = usual_store()
+        store.log.commit(13, delete_prefix(1, "a"), put(1, "a2", "later"), promised=12)
+        store.log.commit(14, drop(2), create(4, "Zettel"), put(4, "n", "fresh"))
+        store.log.commit(15, rename(1, "texts"), rename(3, "notes"))
+        store.write(self.folder)
+        lines = [json.loads(line) for line in self.lines()]
+        self.assertEqual([(line["collection"], line["id"]) for line in lines],
+                         [("Zettel", "n"), ("notes", "é"), ("texts", "a2"), ("texts", "c")])
+
+    def test_changes_of_collections_that_do_not_fit_are_damage(self):
+        for operation in (rename(9, "x"), rename(1, "Zettel"), drop(9), delete_prefix(9, "a"),
+                          create(2, "again"), drop(0), delete_prefix(1, "")):
+            store = usual_store()
+            store.log.commit(13, operation, promised=12)
+            store.write(self.folder)
+            self.damage("commit 13")
+        store = usual_store()
+        store.log.commit(13, drop(2), create(2, "again"), promised=12)
+        store.write(self.folder)
+        self.damage("exists")
+
+    def test_a_dropped_collection_leaves_dead_rows_and_a_removal(self):
+        rows = [Row(1, "a", 3), Row(2, "x", 4), Row(2, "y", 5)]
+        for dead in ({1, 2}, {1}):
+            store = Builder()
+            store.add_segment(9, [(1, rows)], dead=dead)
+            store.edit(b"\x09" + varint(2))
+            store.edit(b"\x08" + varint(1) + prefixed("texts"))
+            store.add_segment(13, [], removals=[removal(1, 6, "b"), removal(2, 7)])
+            store.write(self.folder)
+            if len(dead) == 1:
+                self.damage("unknown collection 2")
+                continue
+            lines = [json.loads(line) for line in self.lines()]
+            self.assertEqual([(line["collection"], line["id"]) for line in lines],
+                             [("texts", "a")])
+
+    def test_removals_and_expiries_are_checked(self):
+        for removals in ([removal(1, 6), removal(1, 5)], [removal(1, 0)], [removal(0, 5)]):
+            store = Builder()
+            store.add_segment(9, [(1, [Row(1, "a", 3)])], removals=removals)
+            store.write(self.folder)
+            self.damage("removals")
+        store = Builder()
+        store.add_segment(9, [(1, [Row(1, "a", 3, expiry=NOW)])])
+        store.write(self.folder)
+        self.assertEqual(self.lines(), [])
+        self.assertEqual(len(self.lines(NOW - 1)), 1)
 
     def test_a_compacted_segment_replaces_its_inputs(self):
         store = usual_store()

@@ -9,18 +9,21 @@ struct Option: Sendable {
     /// What to call the value in help, `nil` for a flag.
     let value: String?
     let summary: String
+    /// May be given several times.
+    let repeats: Bool
 
-    init(_ name: String, _ value: String? = nil, _ summary: String) {
+    init(_ name: String, _ value: String? = nil, _ summary: String, repeats: Bool = false) {
         self.name = name
         self.value = value
         self.summary = summary
+        self.repeats = repeats
     }
 }
 
 /// A positional argument that a command knows.
 struct Positional: Sendable {
     enum Count: Sendable {
-        case one, optional, oneOrMore
+        case one, optional, oneOrMore, any
     }
 
     let name: String
@@ -38,6 +41,7 @@ struct Positional: Sendable {
 struct Arguments {
     private(set) var positionals: [String] = []
     private var values: [String: String] = [:]
+    private var lists: [String: [String]] = [:]
 
     /// Takes `words` apart.
     init(_ words: [String], for command: Command) throws(Failure) {
@@ -72,7 +76,11 @@ struct Arguments {
                 value = words[index]
                 index += 1
             }
-            guard values.updateValue(value ?? "", forKey: name) == nil else {
+            if let others = lists[name] {
+                lists[name] = others + [value ?? ""]
+            } else if option.repeats {
+                lists[name] = [value ?? ""]
+            } else if values.updateValue(value ?? "", forKey: name) != nil {
                 throw command.misuse("\(name) is given twice")
             }
         }
@@ -93,6 +101,9 @@ struct Arguments {
 
     subscript(_ name: String) -> String? { values[name] }
 
+    /// The values of an option that may be given several times, in order.
+    func all(_ name: String) -> [String] { lists[name] ?? [] }
+
     /// The option's value as a whole number in `range`; `nil` when it is not given.
     func number(_ name: String, in range: ClosedRange<UInt64>) throws(Failure) -> UInt64? {
         guard let text = values[name] else { return nil }
@@ -101,12 +112,12 @@ struct Arguments {
 
     /// Throws unless there are as many positionals as the command wants.
     func check(for command: Command) throws(Failure) {
-        let least = command.positionals.filter { $0.count != .optional }.count
+        let least = command.positionals.filter { [.one, .oneOrMore].contains($0.count) }.count
         if positionals.count < least {
             let missing = command.positionals[positionals.count].name
             throw command.misuse("\(missing) is missing")
         }
-        let isOpen = command.positionals.contains { $0.count == .oneOrMore }
+        let isOpen = command.positionals.contains { [.oneOrMore, .any].contains($0.count) }
         if !isOpen, positionals.count > command.positionals.count {
             let extra = positionals[command.positionals.count]
             throw command.misuse("\"\(visible(extra))\" is one argument too many")

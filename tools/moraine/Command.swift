@@ -39,6 +39,7 @@ struct Command: Sendable {
             case .one: positional.name
             case .optional: "[\(positional.name)]"
             case .oneOrMore: "\(positional.name)..."
+            case .any: "[\(positional.name)...]"
             }
         }
         return (["moraine", name] + names + ["[OPTIONS]"]).joined(separator: " ")

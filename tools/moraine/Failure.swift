@@ -60,7 +60,7 @@ extension ExitCode {
             self = .operational
         case .cancelled: self = .cancelled
         case .invalidArgument, .invalidID, .invalidName, .invalidText, .invalidMetadata,
-            .invalidVector, .wrongDimension, .tooLarge, .collectionMismatch:
+            .invalidVector, .wrongDimension, .tooLarge, .collectionMismatch, .collectionExists:
             self = .usage
         }
     }

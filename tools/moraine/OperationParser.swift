@@ -46,10 +46,11 @@ struct OperationParser: ~Copyable {
     private var transcoder = MetadataTranscoder()
     private var metadata = ByteWriter()
     private var vector: [Float] = []
+    private var removedKeys: [[UInt8]] = []
 
     private enum Key: Int {
         case op, collection, id, text, metadata, embedding, embeddingBase64, expectedVersion
-        case dimensions, metric, ops
+        case dimensions, metric, ops, to, prefix, set, remove
 
         var bit: UInt64 { 1 << UInt64(rawValue) }
     }
@@ -57,7 +58,7 @@ struct OperationParser: ~Copyable {
     /// In the order of `Key`.
     private static let names: [StaticString] = [
         "op", "collection", "id", "text", "metadata", "embedding", "embedding_b64",
-        "expected_version", "dimensions", "metric", "ops",
+        "expected_version", "dimensions", "metric", "ops", "to", "prefix", "set", "remove",
     ]
 
     /// The operations and the keys that each may have and must have.
@@ -71,6 +72,12 @@ struct OperationParser: ~Copyable {
             ], [.collection, .id]
         ),
         ("delete", [.op, .collection, .id, .expectedVersion], [.collection, .id]),
+        ("delete_prefix", [.op, .collection, .prefix], [.collection, .prefix]),
+        (
+            "patch", [.op, .collection, .id, .set, .remove, .expectedVersion], [.collection, .id]
+        ),
+        ("rename", [.op, .collection, .to], [.collection, .to]),
+        ("drop", [.op, .collection], [.collection]),
         ("batch", [.op, .ops], [.ops]),
     ]
 
@@ -82,6 +89,8 @@ struct OperationParser: ~Copyable {
         var collection = ""
         var id = UnsafeRawBufferPointer(start: nil, count: 0)
         var text = UnsafeRawBufferPointer(start: nil, count: 0)
+        var to = ""
+        var prefix = UnsafeRawBufferPointer(start: nil, count: 0)
         var expectedVersion: UInt64?
         var dimensions = 0
         var metric = Metric.cosine
@@ -91,6 +100,9 @@ struct OperationParser: ~Copyable {
 
     init() {}
 
+    /// The last line deletes by prefix, whatever else it does.
+    private(set) var deletesPrefixes = false
+
     /// Adds the operations of `line` to `batch`.
     ///
     /// After a refusal the batch is of no use.
@@ -98,6 +110,7 @@ struct OperationParser: ~Copyable {
         throws(Refusal)
     {
         reader.restart(line)
+        deletesPrefixes = false
         try parseOperation(into: &batch, isNested: false)
         try json { reader throws(JSONError) in try reader.expectEnd() }
     }
@@ -109,6 +122,7 @@ struct OperationParser: ~Copyable {
         try json { reader throws(JSONError) in try reader.beginObject() }
         fields.start = reader.tokenOffset
         metadata.removeAll()
+        removedKeys.removeAll()
         while true {
             let key = try json { reader throws(JSONError) in
                 try reader.nextKey(of: OperationParser.names, seen: &fields.seen)
@@ -130,7 +144,14 @@ struct OperationParser: ~Copyable {
         case .collection: fields.collection = String(decoding: try readString(), as: UTF8.self)
         case .id: fields.id = try readString()
         case .text: fields.text = try readString()
-        case .metadata:
+        case .to: fields.to = String(decoding: try readString(), as: UTF8.self)
+        case .prefix: fields.prefix = try readString()
+        case .remove:
+            try json { reader throws(JSONError) in try reader.beginArray() }
+            while try json({ reader throws(JSONError) in try reader.nextElement() }) {
+                removedKeys.append(Array(try readString()))
+            }
+        case .metadata, .set:
             do throws(JSONError) {
                 try transcoder.transcodeObject(&reader, into: &metadata)
             } catch {
@@ -216,24 +237,52 @@ struct OperationParser: ~Copyable {
             throw missing(Self.names[key.rawValue], fields)
         }
         do throws(StoreError) {
-            switch op.first {
-            case UInt8(ascii: "c"):
-                try batch.createCollection(
-                    fields.collection,
-                    dimensions: fields.dimensions,
-                    metric: fields.metric
-                )
-            case UInt8(ascii: "p"): try put(fields, to: &batch)
-            case UInt8(ascii: "d"):
-                try batch.delete(
-                    try batch.collection(fields.collection),
-                    id: fields.id,
-                    expectedVersion: fields.expectedVersion
-                )
-            default: break
-            }
+            try add(operation.name, fields, to: &batch)
         } catch {
             throw Refusal(error)
+        }
+    }
+
+    private mutating func add(
+        _ name: StaticString,
+        _ fields: Fields,
+        to batch: inout BatchBuilder
+    ) throws(StoreError) {
+        switch "\(name)" {
+        case "create":
+            try batch.createCollection(
+                fields.collection,
+                dimensions: fields.dimensions,
+                metric: fields.metric
+            )
+        case "put": try put(fields, to: &batch)
+        case "delete":
+            try batch.delete(
+                try batch.collection(fields.collection),
+                id: fields.id,
+                expectedVersion: fields.expectedVersion
+            )
+        case "delete_prefix":
+            deletesPrefixes = true
+            try batch.delete(try batch.collection(fields.collection), prefix: fields.prefix)
+        case "patch": try patch(fields, to: &batch)
+        case "rename": try batch.renameCollection(fields.collection, to: fields.to)
+        case "drop": try batch.dropCollection(fields.collection)
+        default: break
+        }
+    }
+
+    private func patch(_ fields: Fields, to batch: inout BatchBuilder) throws(StoreError) {
+        let collection = try batch.collection(fields.collection)
+        let changes = metadata.bytes.isEmpty ? Metadata.empty : metadata.bytes
+        try changes.withUnsafeBufferPointer { changes throws(StoreError) in
+            try batch.patch(
+                collection,
+                id: fields.id,
+                setting: UnsafeRawBufferPointer(changes),
+                removing: removedKeys,
+                expectedVersion: fields.expectedVersion
+            )
         }
     }
 

@@ -27,10 +27,16 @@ extension Command {
               {"op":"create","collection":"notes","dimensions":3,"metric":"cosine"}
               {"op":"put","collection":"notes","id":"a","text":"...","metadata":{},"embedding":[1,0,0]}
               {"op":"delete","collection":"notes","id":"a"}
+              {"op":"delete_prefix","collection":"notes","prefix":"2024-"}
+              {"op":"patch","collection":"notes","id":"a","set":{"year":2024},"remove":["draft"]}
+              {"op":"rename","collection":"notes","to":"archive"}
+              {"op":"drop","collection":"notes"}
               {"op":"batch","ops":[...]}
             "embedding_b64" takes the base64 of little-endian Float32 instead; "expected_version"
-            makes put and delete depend on the version a document has (0: it must not exist).
-            Answers: {"ok":true,"lsn":12} or {"ok":false,"error":{"code":"...","message":"..."}}.
+            makes put, delete and patch depend on the version a document has (0: it must not exist).
+            A patch sets and removes keys of the metadata itself, values are replaced whole; text
+            and embedding stay. All operations of a batch happen together or not at all.
+            Answers: {"ok":true,"lsn":12}, with "deleted":N behind a delete_prefix, or {"ok":false,"error":{"code":"...","message":"..."}}.
             A refused line changes nothing, and the stream goes on.
             """,
             "Exit code 0: every line was accepted; 1: a line was refused; 4, 8, 32: the stream "
@@ -132,9 +138,13 @@ private struct ApplyStream: ~Copyable {
             )
         case .line(let bytes):
             switch try commit(bytes) {
-            case .success(let lsn):
+            case .success(let result):
                 answers.writeRaw("{\"ok\":true,\"lsn\":")
-                answers.writeUInt(lsn)
+                answers.writeUInt(result.lsn)
+                if parser.deletesPrefixes {
+                    answers.writeRaw(",\"deleted\":")
+                    answers.writeUInt(UInt64(result.removedCount))
+                }
                 answers.writeRaw("}\n")
                 hasCommits = true
             case .failure(let refusal): refuse(refusal)
@@ -147,11 +157,11 @@ private struct ApplyStream: ~Copyable {
     ///
     /// Throws when the stream cannot go on.
     private mutating func commit(_ line: UnsafeRawBufferPointer) throws(Failure)
-        -> Result<UInt64, Refusal>
+        -> Result<CommitResult, Refusal>
     {
         var refusal: Refusal?
         do throws(StoreError) {
-            let lsn = try engine.commit { batch throws(StoreError) in
+            let result = try engine.commitCounting { batch throws(StoreError) in
                 do throws(Refusal) {
                     try parser.parse(line, into: &batch)
                 } catch {
@@ -159,7 +169,7 @@ private struct ApplyStream: ~Copyable {
                     throw StoreError(.invalidArgument, "the line is refused")
                 }
             }
-            return .success(lsn)
+            return .success(result)
         } catch {
             if let refusal { return .failure(refusal) }
             switch ExitCode(error.code) {

@@ -12,16 +12,20 @@ extension Command {
         positionals: [
             Positional("STORE", "the folder of the store"),
             Positional("COLLECTION", "their collection"),
-            Positional("ID", "their ids", count: .oneOrMore),
+            Positional("ID", "their ids", count: .any),
         ],
         options: [
+            Option("--prefix", "P", "all documents whose ids begin with these bytes, at least one"),
             Option("--expected-version", "LSN", "only if the document has this version"),
             .json,
         ] + Option.writing,
         notes: [
             "All ids are removed in one commit. Exit code 1 when one of them was not there; the "
                 + "others are\nremoved all the same. With --json one object an id: "
-                + "{\"id\":\"a\",\"deleted\":true,\"lsn\":7};\nlsn is null when nothing was there."
+                + "{\"id\":\"a\",\"deleted\":true,\"lsn\":7};\nlsn is null when nothing was there.",
+            "With --prefix nothing is asked, and the number of documents is printed; with --json "
+                + "one object:\n{\"prefix\":\"2024-\",\"deleted\":3,\"lsn\":8}. Exit code 0 also "
+                + "when there was none.",
         ],
         examples: [
             ("moraine delete notes.moraine notes some-id", "one document"),
@@ -29,6 +33,7 @@ extension Command {
                 "moraine delete notes.moraine notes some-id --expected-version 12",
                 "only if nobody changed it since commit 12"
             ),
+            ("moraine delete notes.moraine notes --prefix 2024-", "all ids that begin so"),
         ],
         run: { call throws(Failure) in
             let ids = Array(call.arguments.positionals.dropFirst(2))
@@ -36,12 +41,47 @@ extension Command {
             guard expected == nil || ids.count == 1 else {
                 throw call.command.misuse("--expected-version is for one id")
             }
+            let prefix = call.arguments["--prefix"]
+            guard ids.isEmpty == (prefix != nil) else {
+                throw call.command.misuse("give ids, or --prefix")
+            }
             return try call.withStore(call[0], .write(creates: false, durability: .full)) {
                 engine throws(Failure) in
-                try removeDocuments(ids, expected: expected, engine, call)
+                if let prefix { return try removePrefix(prefix, engine, call) }
+                return try removeDocuments(ids, expected: expected, engine, call)
             }
         }
     )
+}
+
+private func removePrefix(_ prefix: String, _ engine: Engine, _ call: Call) throws(Failure)
+    -> ExitCode
+{
+    let version = try engineCall { () throws(StoreError) in try engine.version() }
+    guard let collection = version.collection(call[1]) else {
+        throw call.unknownCollection(call[1], version)
+    }
+    let result = try engineCall { () throws(StoreError) in
+        try engine.commitCounting { batch throws(StoreError) in
+            try withUTF8(prefix) { bytes throws(StoreError) in
+                try batch.delete(collection, prefix: bytes)
+            }
+        }
+    }
+    if call.isJSON {
+        var json = JSONWriter()
+        json.writeRaw("{\"prefix\":")
+        json.writeString(prefix)
+        json.writeRaw(",\"deleted\":")
+        json.writeUInt(UInt64(result.removedCount))
+        json.writeRaw(",\"lsn\":")
+        json.writeUInt(result.lsn)
+        json.writeRaw("}")
+        call.output.writeLine(&json)
+    } else {
+        call.output.writeLine(String(result.removedCount))
+    }
+    return .fine
 }
 
 private func removeDocuments(_ ids: [String], expected: UInt64?, _ engine: Engine, _ call: Call)

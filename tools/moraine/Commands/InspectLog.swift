@@ -245,7 +245,7 @@ extension Operation {
         switch self {
         case .put(let put): (put.collectionID, put.id)
         case .delete(let collectionID, let id): (collectionID, id)
-        case .createCollection: nil
+        case .createCollection, .renameCollection, .dropCollection, .deletePrefix: nil
         }
     }
 }
@@ -277,5 +277,16 @@ private func describe(_ operation: Operation, isWhole: Bool) throws(FormatError)
         ])
     case .createCollection(let shape):
         return .object([("op", .text("create"))] + shape.fields)
+    case .renameCollection(let id, let name):
+        return .object([
+            ("op", .text("rename")), ("collectionID", .number(id)), ("to", .text(name)),
+        ])
+    case .dropCollection(let id):
+        return .object([("op", .text("drop")), ("collectionID", .number(id))])
+    case .deletePrefix(let collectionID, let prefix):
+        return .object([
+            ("op", .text("delete_prefix")), ("collectionID", .number(collectionID)),
+            ("prefix", .bytes(prefix)),
+        ])
     }
 }

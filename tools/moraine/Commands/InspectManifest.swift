@@ -198,6 +198,10 @@ private func describe(_ edit: ManifestEdit) -> Description {
         return named("logDropped", [("sequence", .number(sequence))])
     case .floor(let lsn, let commitTime):
         return named("floor", [("LSN", .number(lsn)), ("commitTime", .time(commitTime))])
+    case .collectionRenamed(let id, let name):
+        return named("collectionRenamed", [("collectionID", .number(id)), ("name", .text(name))])
+    case .collectionDropped(let id):
+        return named("collectionDropped", [("collectionID", .number(id))])
     case .segmentDropped(let id):
         return named("segmentDropped", [("segmentID", .number(id))])
     }

@@ -103,6 +103,8 @@ private func describeDocuments(_ walk: inout SealedWalk, _ store: InspectedStore
             )
         )
     }
+    try describeRemovals(&walk)
+    if let schema { try describeExpiries(&walk, schema) }
     var blocks: [Description] = []
     let section = walk.sections.first { $0.type == SectionType.documentBlocks }
     let end = section.map { $0.offset &+ $0.byteCount } ?? walk.file.byteCount
@@ -121,6 +123,37 @@ private func describeDocuments(_ walk: inout SealedWalk, _ store: InspectedStore
     walk.append("blocks", .list(blocks))
     // Without a directory nothing tells where the blocks end.
     if let fault, section != nil { throw fault }
+}
+
+private func describeRemovals(_ walk: inout SealedWalk) throws(StoreError) {
+    guard walk.sections.contains(where: { $0.type == SectionType.removals }) else { return }
+    let removals = try walk.section(SectionType.removals) { bytes throws(FormatError) in
+        try Removal.decode(bytes).map { removal in
+            Description.object([
+                ("collectionID", .number(removal.collectionID)), ("LSN", .number(removal.lsn)),
+                (
+                    "prefix",
+                    removal.prefix.map { .text(String(decoding: $0, as: UTF8.self)) } ?? .null
+                ),
+            ])
+        }
+    }
+    if let removals { walk.append("removals", .list(removals)) }
+}
+
+private func describeExpiries(_ walk: inout SealedWalk, _ schema: [SegmentCollection])
+    throws(StoreError)
+{
+    guard walk.sections.contains(where: { $0.type == SectionType.expiries }) else { return }
+    let expiries = try walk.section(SectionType.expiries) { bytes throws(FormatError) in
+        try SegmentExpiry.decode(bytes, collections: schema).map { expiry in
+            Description.object([
+                ("collectionID", .number(expiry.collectionID)),
+                ("rowCount", .number(expiry.rowCount)), ("earliest", .time(expiry.earliest)),
+            ])
+        }
+    }
+    if let expiries { walk.append("expiries", .list(expiries)) }
 }
 
 /// The header of a block whose header and payload match their checksums.

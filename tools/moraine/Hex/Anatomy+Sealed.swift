@@ -13,6 +13,8 @@ extension SectionType {
         case blockIndex: "block index"
         case schema: "schema"
         case inputs: "inputs"
+        case removals: "removals"
+        case expiries: "expiries"
         case keyBlocks: "key blocks"
         case fences: "fences"
         case filter: "filter"
@@ -112,8 +114,19 @@ extension Anatomy {
         case SectionType.blockIndex:
             let size = BlockIndexEntry.byteCount
             try entries("block index entry", BlockIndexEntry.layout, size, start, end)
-        case SectionType.schema: try add(at: start, count: entry.byteCount) { schema($0, start) }
+        case SectionType.schema:
+            try add(at: start, count: entry.byteCount) {
+                list("schema", FieldGrammar.schemaEntry, $0, start)
+            }
         case SectionType.inputs: pieces("inputs", "segment id", "u64[]", from: start, to: end)
+        case SectionType.removals:
+            try add(at: start, count: entry.byteCount) {
+                list("removals", FieldGrammar.removal, $0, start)
+            }
+        case SectionType.expiries:
+            try add(at: start, count: entry.byteCount) {
+                list("expiries", FieldGrammar.expiry, $0, start)
+            }
         case SectionType.keyBlocks: try walkKeyBlocks(from: start, to: end)
         case SectionType.fences: try add(at: start, count: entry.byteCount) { fences($0, start) }
         case SectionType.filter:
@@ -214,11 +227,17 @@ extension Anatomy {
         return structure
     }
 
-    private func schema(_ bytes: [UInt8], _ start: UInt64) -> Structure {
-        var structure = Structure("schema", at: start, bytes)
+    /// A count, and entries to the end.
+    private func list(
+        _ name: String,
+        _ entry: FieldGrammar,
+        _ bytes: [UInt8],
+        _ start: UInt64
+    ) -> Structure {
+        var structure = Structure(name, at: start, bytes)
         var position = FieldGrammar("varint count").name(&structure, from: 0, to: bytes.count)
         while let at = position, at < bytes.count {
-            position = FieldGrammar.schemaEntry.name(&structure, from: at, to: bytes.count)
+            position = entry.name(&structure, from: at, to: bytes.count)
         }
         return structure
     }

@@ -41,6 +41,8 @@ package struct FieldGrammar: Sendable {
         5: ("log", FieldGrammar("varint sequence · varint epoch · varint firstLSN")),
         6: ("logDropped", FieldGrammar("varint sequence")),
         7: ("floor", FieldGrammar("varint LSN · varint commitTime")),
+        8: ("collectionRenamed", FieldGrammar("varint id · prefixed name")),
+        9: ("collectionDropped", FieldGrammar("varint id")),
         10: ("segmentDropped", FieldGrammar("varint segment id")),
     ]
 
@@ -59,6 +61,9 @@ package struct FieldGrammar: Sendable {
             "create collection",
             FieldGrammar("varint collection id · prefixed name · varint dimensions · u8 metric")
         ),
+        4: ("rename collection", FieldGrammar("varint collection id · prefixed name")),
+        5: ("drop collection", FieldGrammar("varint collection id")),
+        6: ("delete prefix", FieldGrammar("varint collection id · prefixed prefix")),
     ]
 
     /// A document in a block (document.md).
@@ -80,6 +85,11 @@ package struct FieldGrammar: Sendable {
         "varint id · prefixed name · varint dimensions · u8 metric · varint firstRow · "
             + "varint rowCount"
     )
+
+    static let removal = FieldGrammar(
+        "varint collection id · varint LSN · u8 kind · if kind 2: prefixed prefix"
+    )
+    static let expiry = FieldGrammar("varint collection id · varint rowCount · varint earliest")
 
     /// Names the fields that start `start` bytes into `structure`; returns where they end.
     ///
@@ -185,7 +195,7 @@ private struct GrammarWalk {
                 value = value << 8 | UInt64(byte)
             }
             last = value
-            if name == "flags" { flags = value }
+            if name == "flags" || name == "kind" { flags = value }
             return true
         }
         guard let value = varint(structure.bytes) else { return false }

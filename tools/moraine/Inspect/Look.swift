@@ -148,7 +148,7 @@ extension StoreState {
 }
 
 extension InspectedFile {
-    /// The collections that a log file makes.
+    /// The collections that a log file makes, and the names that it gives to others.
     var createdCollections: [String: UInt32] {
         var ids: [String: UInt32] = [:]
         guard let records = try? RecordFile(self, kind: .log) else { return ids }
@@ -157,6 +157,7 @@ extension InspectedFile {
             for _ in 0..<record.operationCount {
                 guard let operation = try? reader.next() else { return }
                 if case .createCollection(let shape) = operation { ids[shape.name] = shape.id }
+                if case .renameCollection(let id, let name) = operation { ids[name] = id }
             }
         }
         return ids
