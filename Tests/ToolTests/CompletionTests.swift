@@ -114,7 +114,7 @@ import moraine_cli
         }
         let file = place.file("moraine.1", page)
         // groff says nothing about a page that it understands.
-        let program = "groff -ww -man -Tutf8 '\(file)' 2>&1 >'\(file).txt'"
+        let program = "groff -ww -W break -man -Tutf8 '\(file)' 2>&1 >'\(file).txt'"
         if try runProgram(["groff", "--version"]) != nil {
             let run = try runProgram(["bash", "-c", program])
             #expect(run?.code == 0)

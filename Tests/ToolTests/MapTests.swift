@@ -18,8 +18,8 @@ import FoundationXML
 
     @Test func everySegmentIsDrawn() throws {
         for part in 0..<4 {
-            let docs = (0..<(part + 1) * 300).map {
-                "{\"id\":\"\($0)\",\"text\":\"part \(part)\"}\n"
+            let docs = (0..<300).map {
+                "{\"id\":\"\(part * 250 + $0)\",\"text\":\"part \(part)\"}\n"
             }
             let file = place.file("d.jsonl", docs.joined())
             #expect(place.run("import", "@", "c<&\">", "--docs", file).code == 0)

@@ -25,6 +25,8 @@ private struct ManualPage {
     var text: String {
         var page = Troff()
         page.raw(".TH MORAINE 1 \"\" \"moraine \(Tool.version)\" \"User Commands\"")
+        // JSON has long words: lines are not stretched around them.
+        page.raw(".ad l")
         page.section("NAME")
         page.paragraph("moraine - documents and embedding vectors in a store on disk")
         page.section("SYNOPSIS")
