@@ -60,7 +60,7 @@ let package = Package(
         layer("MoraineLog", ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]),
         layer(
             "MoraineSegments",
-            ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]
+            ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes", "CKernels"]
         ),
         layer(
             "MoraineVectors",

@@ -1,6 +1,7 @@
 // Walks the entries of one key block. Bytes: format-spec/key.md, "Key block".
 // Nothing in a block is believed: every length is held against what is left.
 
+import CKernels
 import MoraineBytes
 import MoraineFormat
 
@@ -148,6 +149,27 @@ struct KeyBlockCursor {
         return low
     }
 
+    /// Asks for the first bytes of all restarts at once, as one look after the other would wait for
+    /// memory each time.
+    ///
+    /// The places are not checked: asking for any address is harmless.
+    @inline(__always)
+    private func fetchRestarts() {
+        for restart in 0..<restartCount {
+            mk_prefetch(block + KeyBlockCursor.short(block, end &+ restart &* 2))
+        }
+    }
+
+    /// Asks for the entries from a restart to the next.
+    @inline(__always)
+    private func fetchEntries(of restart: Int) {
+        let start = KeyBlockCursor.short(block, end &+ restart &* 2)
+        let next =
+            restart &+ 1 < restartCount
+            ? KeyBlockCursor.short(block, end &+ restart &* 2 &+ 2) : end
+        for line in stride(from: start &+ 64, to: next, by: 64) { mk_prefetch(block + line) }
+    }
+
     /// Goes to the first entry at or above `key`; false when there is none in the block.
     ///
     /// - Returns: whether there is one, and whether it is the key itself.
@@ -155,7 +177,10 @@ struct KeyBlockCursor {
     mutating func seek(_ key: UnsafeRawBufferPointer) throws(KeyBlockDamage) -> (
         isThere: Bool, isEqual: Bool
     ) {
-        try seek(restart: try lastRestart(atOrBelow: key))
+        fetchRestarts()
+        let restart = try lastRestart(atOrBelow: key)
+        fetchEntries(of: restart)
+        try seek(restart: restart)
         // Bytes of `key` that are known to be equal to the entry before.
         var matched = 0
         while true {
