@@ -121,7 +121,7 @@ func secondsInTasks(_ count: Int, _ body: @escaping @Sendable (Int) async throws
 
 /// Reads the process's memory from /proc, some hundred times a second at little cost: the watched
 /// work runs meanwhile on the same cores.
-private struct ResidentMemory: ~Copyable {
+struct ResidentMemory: ~Copyable {
     private let descriptor = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
     private var text = [UInt8](repeating: 0, count: 4096)
 

@@ -19,11 +19,13 @@ extension Command {
             """,
         options: [
             Option("--dimensions", "D", "numbers in a generated vector; 384 by default"),
+            Option("--idle", "N", "only: what each of N idle stores holds; half a minute of waiting"),
             Option("--log-bytes", "SIZE", "log to recover; 64MiB by default"),
         ],
         takesData: false,
         examples: [
             ("open", "2,000, 20,000 and 200,000 documents"),
+            ("open --idle 300", "memory, descriptors and threads of idle stores"),
             ("open --dimensions 32 --log-bytes 256MiB", "small vectors, a long log"),
         ],
         run: runOpen
@@ -31,6 +33,9 @@ extension Command {
 }
 
 private func runOpen(_ arguments: Arguments) throws {
+    if let count = try arguments.number("--idle", in: 1...10_000) {
+        return try runIdle(count, arguments)
+    }
     try WorkFolder.with(arguments, needsDisk: true) { folder in
         let report = Report("open", arguments, machine: try Machine.description(of: folder.path))
         var medians: [Double] = []

@@ -1,0 +1,111 @@
+// open --idle: what a store costs that was used and is now left alone.
+
+import Foundation
+import Moraine
+import MoraineFiles
+
+/// What a process has of the system.
+private struct Holdings {
+    let anonymous: Double
+    let descriptors = Double(Self.entries("/proc/self/fd"))
+    let threads = Double(Self.entries("/proc/self/task"))
+
+    init() {
+        var memory = ResidentMemory()
+        anonymous = Double(memory.byteCounts().anonymous)
+    }
+
+    private static func entries(_ path: String) -> Int {
+        (try? FileManager.default.contentsOfDirectory(atPath: path).count) ?? 0
+    }
+}
+
+/// Opens so many stores, uses each, waits until they are idle, and measures what they hold.
+func runIdle(_ count: Int, _ arguments: Arguments) throws {
+    try WorkFolder.with(arguments, needsDisk: false) { folder in
+        let report = Report("open", arguments, machine: try Machine.description(of: folder.path))
+        // The library's own beginnings are not a store's.
+        try use(try Store.open(at: folder.path("first"))).close()
+        let before = Holdings()
+        var stores: [Store] = []
+        for number in 0..<count {
+            stores.append(try use(try Store.open(at: folder.path("store-\(number)"))))
+        }
+        let busy = Holdings()
+        // Threads end after ten seconds, segment files are closed after ten to twenty.
+        Thread.sleep(forTimeInterval: 30)
+        let idle = Holdings()
+        let stored = Double(count)
+        let memory = (idle.anonymous - before.anonymous) / stored
+        let descriptors = (idle.descriptors - before.descriptors) / stored
+        report.figure(
+            "descriptors for a store just used",
+            "",
+            [
+                (busy.descriptors - before.descriptors) / stored
+            ]
+        )
+        report.figure(
+            "threads for a store just used",
+            "",
+            [
+                (busy.threads - before.threads) / stored
+            ]
+        )
+        report.figure("anonymous bytes for an idle store", "B", [memory])
+        report.figure("descriptors for an idle store", "", [descriptors])
+        report.figure("threads of \(count) idle stores", "", [idle.threads - before.threads])
+        report.ratio("anonymous bytes / 0.5 MB", [memory / 5e5], target: .atMost(1))
+        report.ratio("descriptors / 3", [descriptors / 3], target: .atMost(1))
+        for store in stores { try store.close() }
+        try collections(folder, report)
+        try report.finish()
+    }
+}
+
+/// Three segments, a memtable, a get, a scan and a search.
+private func use(_ store: Store) throws -> Store {
+    let notes = try store.collection("notes", dimensions: 8)
+    for round in 0..<4 {
+        try notes.put(
+            (0..<20).map { number in
+                Document(
+                    id: "\(round)-\(number)",
+                    text: "text",
+                    embedding: [1, 2, 3, 4, 5, 6, 7, 8]
+                )
+            }
+        )
+        if round < 3 { try store.checkpoint() }
+    }
+    _ = try notes.get("0-0")
+    _ = try notes.count()
+    _ = try notes.search(near: [8, 7, 6, 5, 4, 3, 2, 1], limit: 3)
+    return store
+}
+
+/// Many collections in one store.
+private func collections(_ folder: WorkFolder, _ report: Report) throws {
+    let count = 5_000
+    let before = Holdings()
+    let store = try Store.open(at: folder.path("collections"))
+    let made = try seconds {
+        for start in stride(from: 0, to: count, by: 500) {
+            var batch = WriteBatch()
+            for number in start..<(start + 500) { batch.createCollection("c\(number)") }
+            try store.write(batch)
+        }
+    }
+    let put = try seconds {
+        for number in 0..<500 {
+            try store.existingCollection("c\(number * 10)").put(Document(id: "a"))
+        }
+    }
+    let bytes = Holdings().anonymous - before.anonymous
+    report.figure("make a collection beside 5,000", "us", [made / Double(count) * 1e6])
+    report.figure("put into one of 5,000 collections", "us", [put / 500 * 1e6])
+    report.figure("anonymous bytes for a collection", "B", [bytes / Double(count)])
+    try store.close()
+    let opened = try seconds { try Store.open(at: folder.path("collections")).close() }
+    report.figure("open and close a store of 5,000 collections", "ms", [opened * 1e3])
+}
