@@ -19,7 +19,7 @@ extension Command {
             """,
         options: [
             Option("--dimensions", "D", "numbers in a generated vector; 384 by default"),
-            Option("--idle", "N", "only: what each of N idle stores holds; half a minute of waiting"),
+            Option("--idle", "N", "only: what each of N idle stores holds, after half a minute"),
             Option("--log-bytes", "SIZE", "log to recover; 64MiB by default"),
         ],
         takesData: false,
