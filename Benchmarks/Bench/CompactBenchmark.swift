@@ -363,13 +363,23 @@ private func runChurn(_ arguments: Arguments) throws {
         let live = try segmentByteCount(folder, "whole")
         report.setting("documents", "\(documents.count), given \(times) times again")
         report.setting("segments", "\(statistics.segmentCount)")
-        report.setting("merges", "\(statistics.compactions.count)")
+        report.setting("checkpoints", "\(statistics.checkpointCount)")
+        report.setting(
+            "merges",
+            "\(statistics.compactions.count) of \(statistics.compactions.inputSegmentCount) segments"
+        )
         report.figure("segments' bytes", "MB", [Double(bytes) / 1e6])
         report.figure("bytes of the live documents alone", "MB", [Double(live) / 1e6])
         report.figure(
             "bytes given",
             "MB",
             [Double(statistics.volume.givenByteCount) / 1e6]
+        )
+        report.figure("bytes of the log", "MB", [Double(statistics.volume.logByteCount) / 1e6])
+        report.figure(
+            "bytes that merges have written",
+            "MB",
+            [Double(statistics.compactions.writtenByteCount) / 1e6]
         )
         report.figure(
             "derived bytes for each byte given",
