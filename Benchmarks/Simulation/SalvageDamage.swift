@@ -15,6 +15,9 @@ struct DocumentName: Hashable, CustomStringConvertible {
     let id: String
 
     var description: String { "\(collection)/\(id)" }
+
+    /// True in a collection that a salvage had to name.
+    var isUnnamed: Bool { collection.hasPrefix("collection ") }
 }
 
 /// One way to damage a file.
@@ -114,13 +117,25 @@ struct SalvageMap {
     let floor: UInt64
     let durableLSN: UInt64
 
+    /// What each document file says about many documents at once: it stands outside of blocks.
+    private(set) var sweeps: [(path: String, documents: Set<DocumentName>)] = []
+
     private let fileSystem: SimulatedFileSystem
     private let folder: String
     private let names: [UInt32: String]
     private let root: Root
+    /// Every document that ever was.
+    private let everPut: Set<DocumentName>
 
     /// Reads a sound store.
-    init(_ fileSystem: SimulatedFileSystem, folder: String) throws {
+    init(_ fileSystem: SimulatedFileSystem, folder: String, states: [ModelState]) throws {
+        everPut = Set(
+            states.flatMap { state in
+                state.collections.flatMap { name, collection in
+                    collection.documents.keys.map { DocumentName(collection: name, id: $0) }
+                }
+            }
+        )
         self.fileSystem = fileSystem
         self.folder = folder
         root = try RootFile.read(fileSystem, folder: folder).chosen()
@@ -153,6 +168,15 @@ struct SalvageMap {
         )
     }
 
+    /// The documents that a drop or a delete by prefix may have taken away.
+    private func swept(_ collectionID: UInt32, _ prefix: [UInt8]?) -> Set<DocumentName> {
+        // A dropped collection has no name any more; another one may have its name now.
+        everPut.filter { document in
+            names[collectionID].map { $0 == document.collection } ?? true
+                && document.id.utf8.starts(with: prefix ?? [])
+        }
+    }
+
     private mutating func addSegment(_ entry: SegmentEntry) throws {
         let documents = try DocumentFile(
             fileSystem: fileSystem,
@@ -163,6 +187,8 @@ struct SalvageMap {
             cache: nil
         )
         let path = FileNames.path(folder, FileNames.document(entry.id))
+        let all = documents.removals.map { swept($0.collectionID, $0.prefix) }
+        sweeps.append((path, all.reduce([]) { $0.union($1) }))
         var rows: [DocumentName] = []
         for number in 0..<documents.blockCount {
             let block = try documents.block(number)
@@ -233,8 +259,10 @@ struct SalvageMap {
                     switch try operations.next() {
                     case .put(let put): documents.insert(name(put.collectionID, put.id))
                     case .delete(let collectionID, let id): documents.insert(name(collectionID, id))
-                    case .createCollection, .renameCollection, .dropCollection, .deletePrefix:
-                        continue
+                    case .createCollection, .renameCollection: continue
+                    case .dropCollection(let id): documents.formUnion(swept(id, nil))
+                    case .deletePrefix(let id, let prefix):
+                        documents.formUnion(swept(id, Array(prefix)))
                     }
                 }
             }
@@ -274,6 +302,9 @@ struct SalvageMap {
             } else {
                 toll.documents.formUnion(piece.documents)
             }
+        }
+        for sweep in sweeps where damages.contains(where: { $0.range(in: sweep.path) != nil }) {
+            toll.documents.formUnion(sweep.documents)
         }
         let rootPath = FileNames.path(folder, FileNames.root)
         let half = Root.copyByteCount

@@ -9,6 +9,8 @@ struct CollectionShapes {
     private(set) var guessed: Set<UInt32> = []
     /// Names that were given to somebody else before.
     private var renamed: [UInt32: String] = [:]
+    /// A manifest names all that there were at its floor.
+    private let isGuided: Bool
 
     init(
         _ facts: ManifestFacts,
@@ -16,25 +18,47 @@ struct CollectionShapes {
         _ commits: [ParsedCommit],
         _ removals: KnownRemovals
     ) {
-        if facts.state == nil {
-            for segment in segments.sorted(by: { $0.maxLSN < $1.maxLSN }) {
-                for collection in segment.schema { add(collection.shape) }
+        isGuided = facts.state != nil
+        if !isGuided {
+            // Where a newer segment's schema is lost, a name may be an old one.
+            let hidden = segments.filter { !$0.hasAllRemovals }.map(\.maxLSN).max() ?? 0
+            for segment in segments.sorted(by: { $0.floor < $1.floor }) {
+                for collection in segment.schema {
+                    add(collection.shape)
+                    if segment.floor >= hidden {
+                        guessed.remove(collection.shape.id)
+                    } else {
+                        guessed.insert(collection.shape.id)
+                    }
+                }
             }
         }
-        for shape in facts.collections.values { add(shape) }
+        for shape in facts.collections.values where isGuided || shapes[shape.id] == nil {
+            add(shape)
+        }
         // The log goes on where segments and manifest end.
         for operation in commits.flatMap(\.operations) {
-            if case .createCollection(let shape) = operation { add(shape) }
+            if case .createCollection(let shape) = operation {
+                add(shape)
+                guessed.remove(shape.id)
+            }
             if case .renameCollection(let id, let name) = operation {
                 shapes[id] = shapes[id]?.renamed(name)
+                guessed.remove(id)
             }
         }
-        if facts.state == nil { guess(segments) }
+        if !isGuided { guess(segments) }
         for id in shapes.keys where removals.isDropped(id) {
             shapes[id] = nil
             guessed.remove(id)
         }
         resolveNames()
+    }
+
+    /// False for what is left of a collection that a manifest no longer names.
+    func mayHold(_ sighting: Sighting, collectionID: UInt32) -> Bool {
+        // One that only a lost commit can have made has its documents in the log.
+        !isGuided || shapes[collectionID] != nil || sighting.segment == nil
     }
 
     /// All of them, ascending by id.

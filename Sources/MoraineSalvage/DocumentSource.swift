@@ -41,6 +41,8 @@ final class DocumentSource {
     private(set) var inputs: [UInt64] = []
     /// What commits took away at once.
     private(set) var removals: [Removal] = []
+    /// False when there may be removals that cannot be read.
+    private(set) var hasAllRemovals = false
     /// True when frame, index and the small sections verify: nothing beside blocks is missing.
     private(set) var isFramed = false
     /// The documents in the order of their rows, and the tombstones in the order of their keys.
@@ -116,8 +118,10 @@ final class DocumentSource {
             inputs = try decode(section, DocumentFile.readInputs)
         }
         attempt { () throws(StoreError) in
-            guard let section = sealed.section(SectionType.removals) else { return }
-            removals = try decode(section, Removal.decode)
+            if let section = sealed.section(SectionType.removals) {
+                removals = try decode(section, Removal.decode)
+            }
+            hasAllRemovals = true
         }
     }
 

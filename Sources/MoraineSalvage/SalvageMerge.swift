@@ -46,7 +46,9 @@ struct SalvageMerge: ~Copyable {
             let collectionID = key.withUnsafeBytes { KeyBytes.collection(of: $0) }
             if sources.removals.isDropped(collectionID) { continue }
             sightings += sources.removals.deletes(of: key)
-            guard let newest = Resolution(sightings, blind, sources.log.lost) else { continue }
+            guard let newest = Resolution(sightings, blind, sources.log.lost),
+                sources.shapes.mayHold(newest.newest, collectionID: collectionID)
+            else { continue }
             if shape?.id != collectionID {
                 while let next = known.first, next.id <= collectionID {
                     known.removeFirst()
@@ -79,11 +81,13 @@ struct SalvageMerge: ~Copyable {
     }
 
     /// The segments that may hold something about a key that cannot be read: those with a stream
-    /// that passed over something on its way to a later key.
+    /// that passed over something on its way to a later key, or with removals that are lost.
     private func blindSegments(beside sightings: [Sighting]) -> [SegmentSource] {
         var blind: [SegmentSource] = []
-        for stream in streams where stream.isBlind {
-            guard let segment = stream.segment, !segment.isStale else { continue }
+        for stream in streams {
+            guard let segment = stream.segment, !segment.isStale,
+                stream.isBlind || !segment.hasAllRemovals
+            else { continue }
             // A segment says one thing about a key.
             if sightings.contains(where: { $0.segment === segment }) { continue }
             blind.append(segment)

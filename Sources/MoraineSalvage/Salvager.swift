@@ -140,7 +140,7 @@ struct Sources {
         commits = parse(log.commits)
         oldCommits = parse(log.oldCommits)
         findings = unread
-        removals = KnownRemovals(facts, segments, commits)
+        removals = KnownRemovals(facts, segments, commits + oldCommits)
         shapes = CollectionShapes(facts, segments, commits, removals)
     }
 

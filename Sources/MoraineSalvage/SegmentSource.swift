@@ -90,6 +90,9 @@ final class SegmentSource {
 
     var schema: [SegmentCollection] { document?.schema ?? [] }
 
+    /// False when it may take documents away without our knowing.
+    var hasAllRemovals: Bool { document?.hasAllRemovals ?? false }
+
     /// All findings about its files.
     var allFindings: [Finding] {
         findings + (document?.findings ?? []) + vectors.flatMap(\.findings)
