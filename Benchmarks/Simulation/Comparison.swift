@@ -23,7 +23,8 @@ extension StoreError {
 extension Version {
     /// Throws `SimulationFailure` unless this version is exactly `state`; passes on errors of
     /// reading.
-    func expect(_ state: ModelState) throws {
+    func expect(_ whole: ModelState) throws {
+        let state = whole.visible(at: now)
         try require(lsn == state.lsn, "the version has LSN \(lsn), not \(state.lsn)")
         // A merge lets the time go on without a commit.
         try require(time >= state.time, "the version has time \(time), before \(state.time)")
@@ -140,6 +141,7 @@ extension ModelDocument {
         version = view.version
         created = view.created
         updated = view.updated
+        expiry = view.expiry
     }
 
     func difference(from other: ModelDocument) -> String {

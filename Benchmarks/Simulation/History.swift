@@ -113,7 +113,7 @@ final class History {
         if let version = try? engine.version() { model.goOn(to: version.time) }
         let isLogged = !(plan.loadsUnlogged && dice.chance(40))
         let before = model.newest
-        let refusal = before.refusal(of: operations)
+        let refusal = before.refusal(of: operations, wall: clock.wallMilliseconds())
         let next = before.applying(operations, wall: clock.wallMilliseconds())
         do throws(StoreError) {
             let lsn = try engine.commit(logged: isLogged) { builder throws(StoreError) in
@@ -330,13 +330,16 @@ final class History {
         if dimensions > 0, dice.chance(80) {
             vector = (0..<dimensions).map { _ in Float(dice.number(1..<1000)) / 64 }
         }
+        let now = UInt64(max(0, clock.wallMilliseconds()))
+        let expiry = dice.chance(12) ? now + UInt64(dice.number(0..<400)) : 0
         return .put(
             collection: name,
             id: id,
             text: text,
             metadata: metadata(),
             vector: vector,
-            expectedVersion: expectedVersion
+            expectedVersion: expectedVersion,
+            expiry: expiry
         )
     }
 
@@ -359,7 +362,7 @@ extension ModelOperation {
         switch self {
         case .create(let name, let dimensions, let metric):
             try builder.createCollection(name, dimensions: dimensions, metric: metric)
-        case .put(let name, let id, let text, let metadata, let vector, let expected):
+        case .put(let name, let id, let text, let metadata, let vector, let expected, let expiry):
             let shape = try builder.collection(name)
             try Self.withBytes(Array(id.utf8), text, metadata, vector ?? []) {
                 id,
@@ -372,7 +375,8 @@ extension ModelOperation {
                     text: text,
                     metadata: metadata,
                     vector: vector == nil ? nil : floats,
-                    expectedVersion: expected
+                    expectedVersion: expected,
+                    expiry: expiry
                 )
             }
         case .delete(let name, let id, let expected):

@@ -13,6 +13,10 @@ struct ModelDocument: Equatable {
     var version: UInt64
     var created: UInt64
     var updated: UInt64
+    /// 0 for never.
+    var expiry: UInt64 = 0
+
+    func isExpired(at now: UInt64) -> Bool { expiry != 0 && expiry <= now }
 }
 
 /// A collection and its documents by id.
@@ -39,7 +43,8 @@ enum ModelOperation {
         text: [UInt8],
         metadata: [UInt8],
         vector: [Float]?,
-        expectedVersion: UInt64?
+        expectedVersion: UInt64?,
+        expiry: UInt64 = 0
     )
     case delete(collection: String, id: String, expectedVersion: UInt64?)
     case rename(collection: String, to: String)
@@ -72,15 +77,17 @@ extension ModelState {
             if collections[name] == nil {
                 collections[name] = ModelCollection(dimensions: dimensions, metric: metric)
             }
-        case .put(let name, let id, let text, let metadata, let vector, _):
-            let created = collections[name]?.documents[id]?.created
+        case .put(let name, let id, let text, let metadata, let vector, _, let expiry):
+            let old = collections[name]?.documents[id]
+            let created = old.flatMap { $0.isExpired(at: time) ? nil : $0.created }
             collections[name]?.documents[id] = ModelDocument(
                 text: text,
                 metadata: metadata,
                 vector: vector?.map(\.bitPattern),
                 version: lsn,
                 created: created ?? time,
-                updated: time
+                updated: time,
+                expiry: expiry
             )
         case .delete(let name, let id, _): collections[name]?.documents[id] = nil
         case .rename(let name, let newName):
@@ -103,20 +110,33 @@ extension ModelState {
         }
     }
 
-    /// Why a commit must be refused; `nil` when it must not.
-    func refusal(of operations: [ModelOperation]) -> StoreError.Code? {
-        var scratch = self
+    /// What of it a reader at a time sees.
+    func visible(at now: UInt64) -> ModelState {
+        var state = self
+        for (name, collection) in collections {
+            state.collections[name]?.documents = collection.documents.filter {
+                !$0.value.isExpired(at: now)
+            }
+        }
+        return state
+    }
+
+    /// Why a commit at a time must be refused; `nil` when it must not.
+    func refusal(of operations: [ModelOperation], wall: Int64) -> StoreError.Code? {
+        let now = max(time, UInt64(max(0, wall)))
+        let before = visible(at: now)
+        var scratch = before
         for operation in operations {
             switch operation {
-            case .put(let name, let id, _, _, _, let expected?),
+            case .put(let name, let id, _, _, _, let expected?, _),
                 .delete(let name, let id, let expected?):
-                if expected != collections[name]?.documents[id]?.version ?? 0 {
+                if expected != before.collections[name]?.documents[id]?.version ?? 0 {
                     return .versionConflict
                 }
             case .patch(let name, let id, _, _, let expected):
-                guard let document = scratch.collections[name]?.documents[id] else {
-                    return .notFound
-                }
+                guard let document = scratch.collections[name]?.documents[id],
+                    !document.isExpired(at: now)
+                else { return .notFound }
                 if let expected, expected != document.version { return .versionConflict }
             default: break
             }

@@ -34,6 +34,14 @@ public struct StoredDocument: Sendable {
     /// Milliseconds since 1970.
     package let updatedMilliseconds: UInt64
 
+    /// Milliseconds since 1970; 0 for never.
+    package let expiryMilliseconds: UInt64
+
+    /// When it expires, to the millisecond; `nil` for never.
+    public var expires: Date? {
+        expiryMilliseconds == 0 ? nil : Self.date(expiryMilliseconds)
+    }
+
     /// When a document of this id was first put, to the millisecond.
     ///
     /// A delete forgets it.
@@ -44,7 +52,13 @@ public struct StoredDocument: Sendable {
 
     /// The same to put again: without an embedding when it was left out of the read.
     public var document: Document {
-        Document(id: id, text: text, metadata: metadata, embedding: embedding)
+        Document(
+            id: id,
+            text: text,
+            metadata: metadata,
+            embedding: embedding,
+            expires: expires
+        )
     }
 
     private static func date(_ milliseconds: UInt64) -> Date {
@@ -71,6 +85,7 @@ extension StoredDocument {
         version = view.version
         createdMilliseconds = view.created
         updatedMilliseconds = view.updated
+        expiryMilliseconds = view.expiry
     }
 
     private static func text(_ bytes: UnsafeRawBufferPointer, _ field: StaticString)

@@ -190,7 +190,8 @@ extension BatchBuilder {
                             text: text,
                             metadata: UnsafeRawBufferPointer(metadata),
                             embedding: document.embedding,
-                            version
+                            version,
+                            document.expiry
                         )
                     }
                 }
@@ -206,7 +207,8 @@ extension BatchBuilder {
         text: UnsafeRawBufferPointer,
         metadata: UnsafeRawBufferPointer,
         embedding: [Float]?,
-        _ version: LSN?
+        _ version: LSN?,
+        _ expiry: UInt64
     ) throws(StoreError) {
         guard let embedding else {
             return try put(
@@ -215,7 +217,8 @@ extension BatchBuilder {
                 text: text,
                 metadata: metadata,
                 vector: nil,
-                expectedVersion: version
+                expectedVersion: version,
+                expiry: expiry
             )
         }
         try embedding.withUnsafeBufferPointer { vector throws(StoreError) in
@@ -225,7 +228,8 @@ extension BatchBuilder {
                 text: text,
                 metadata: metadata,
                 vector: vector,
-                expectedVersion: version
+                expectedVersion: version,
+                expiry: expiry
             )
         }
     }

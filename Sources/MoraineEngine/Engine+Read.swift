@@ -12,12 +12,14 @@ import Synchronization
 extension Engine {
     /// The newest committed state.
     ///
-    /// Takes a small lock for a moment; never waits for a writer.
+    /// Takes a small lock for a moment; never waits for a writer. Its reader's time is now, or the
+    /// commit's where the clock is behind it, and stays so.
     ///
     /// - Throws: `closed`.
     package func version() throws(StoreError) -> Version {
         guard let version = current.withLock({ $0 }) else { throw Self.closedError }
-        return version
+        guard version.hasExpiries else { return version }
+        return version.at(UInt64(max(0, options.clock.wallMilliseconds())))
     }
 
     /// Lets a reading engine see what its store's writer has made durable since.

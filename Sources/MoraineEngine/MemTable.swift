@@ -37,6 +37,10 @@ package struct MemRow: ~Copyable {
         !isTombstone && lsn <= version && death.load(ordering: .acquiring) > version
     }
 
+    /// True when the document is gone for a reader whose time is `now`.
+    @inline(__always)
+    package borrowing func isExpired(at now: UInt64) -> Bool { expiry != 0 && expiry <= now }
+
     /// The LSN at which the row died, if it did.
     package var deathLSN: UInt64? {
         let value = death.load(ordering: .acquiring)
@@ -63,6 +67,7 @@ package final class MemTable: @unchecked Sendable {
     /// The current index, for readers.
     private let published: Atomic<UnsafeRawPointer?>
     private let rows = Atomic<Int>(0)
+    private let expires = Atomic<Bool>(false)
     private let collections = Mutex<[UInt32: CollectionRows]>([:])
 
     package convenience init() { self.init(after: nil, pool: nil) }
@@ -94,6 +99,9 @@ package final class MemTable: @unchecked Sendable {
 
     /// Rows added so far, dead ones and tombstones included.
     package var rowCount: Int { rows.load(ordering: .acquiring) }
+
+    /// True once a row has an expiry.
+    package var hasExpiries: Bool { expires.load(ordering: .acquiring) }
 
     /// Bytes taken.
     ///
@@ -163,6 +171,7 @@ package final class MemTable: @unchecked Sendable {
                 death: Atomic(.max)
             )
         )
+        if expiry != 0 { expires.store(true, ordering: .releasing) }
         rows.store(number + 1, ordering: .releasing)
         // Only now: who finds the row through its collection must find it whole.
         collections.withLock {

@@ -15,6 +15,8 @@ package final class Segment: Sendable {
     package let vectors: VectorFile?
     /// Set once the segment is no longer part of the store.
     private let reaper = Mutex<FileReaper?>(nil)
+    /// Rows that expire, by collection; filled when the first of them has expired.
+    private let expiries = Mutex<[UInt32: ExpiringRows]>([:])
 
     package var id: UInt64 { entry.id }
     package var rowCount: Int { Int(entry.rowCount) }
@@ -88,7 +90,50 @@ package final class Segment: Sendable {
     }
 }
 
+/// The rows of a collection that expire, in the order in which they do.
+private struct ExpiringRows: Sendable {
+    let rows: [UInt32]
+    let expiries: [UInt64]
+}
+
 extension Segment {
+    /// The rows of a collection that have expired at `now`, dead ones included.
+    ///
+    /// The first call that finds any reads the collection's keys; from then on twelve bytes are
+    /// kept for each row that ever expires.
+    func expiredRows(of collectionID: UInt32, at now: UInt64) throws(StoreError)
+        -> ArraySlice<UInt32>
+    {
+        guard let summary = files.expiry(of: collectionID), summary.earliest <= now else {
+            return []
+        }
+        let known: ExpiringRows
+        if let kept = expiries.withLock({ $0[collectionID] }) {
+            known = kept
+        } else {
+            known = try readExpiries(collectionID)
+            expiries.withLock { $0[collectionID] = known }
+        }
+        var low = 0
+        var high = known.expiries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if known.expiries[middle] <= now { low = middle + 1 } else { high = middle }
+        }
+        return known.rows[..<low]
+    }
+
+    private func readExpiries(_ collectionID: UInt32) throws(StoreError) -> ExpiringRows {
+        let rows = files.rows(of: collectionID)
+        var found: [(expiry: UInt64, row: UInt32)] = []
+        let cursor = files.keys.cursor(from: rows.lowerBound)
+        while try cursor.next(), cursor.row < rows.upperBound {
+            if cursor.entry.expiry != 0 { found.append((cursor.entry.expiry, cursor.row)) }
+        }
+        found.sort { $0.expiry < $1.expiry }
+        return ExpiringRows(rows: found.map(\.row), expiries: found.map(\.expiry))
+    }
+
     /// Whether some record of the segment, dead or alive, may be one that a removal takes away.
     package func mayHold(_ removal: Removal) -> Bool {
         entry.minLSN < removal.lsn

@@ -53,12 +53,12 @@ extension Version {
         let end = range.end
         for memtable in memtables where memtable.rowCount > 0 {
             sources.append(
-                .memory(MemoryScan(memtable, collection.id, lsn: lsn, from: start, to: end))
+                .memory(MemoryScan(memtable, collection.id, self, from: start, to: end))
             )
         }
         for view in segments where !view.segment.files.rows(of: collection.id).isEmpty {
             sources.append(
-                .segment(try SegmentScan(view, collection.id, from: start, to: end))
+                .segment(try SegmentScan(view, collection.id, now: now, from: start, to: end))
             )
         }
         var merge = ScanMerge(sources)
@@ -102,7 +102,7 @@ private enum ScanSource {
 /// The live rows of a memtable in id order.
 private struct MemoryScan {
     private let memtable: MemTable
-    private let lsn: UInt64
+    private let version: Version
     private let rows: [UInt32]
     private var next: Int
     private let end: Int
@@ -111,12 +111,12 @@ private struct MemoryScan {
     init(
         _ memtable: MemTable,
         _ collectionID: UInt32,
-        lsn: UInt64,
+        _ version: Version,
         from: [UInt8],
         to: [UInt8]?
     ) {
         self.memtable = memtable
-        self.lsn = lsn
+        self.version = version
         let rows = memtable.sortedRows(collectionID: collectionID)
         self.rows = rows
         next = Self.lowerBound(memtable, rows, from)
@@ -141,7 +141,7 @@ private struct MemoryScan {
         while next < end {
             let row = memtable.row(Int(rows[next]))
             next += 1
-            if row.pointee.isLive(at: lsn) {
+            if version.sees(row) {
                 current = row
                 return true
             }
@@ -153,16 +153,22 @@ private struct MemoryScan {
 /// The live rows of a segment in id order, block by block.
 private final class SegmentScan {
     private let view: SegmentView
+    private let now: UInt64
     private var next: UInt32
     private let end: UInt32
     private var row: UInt32 = 0
     private var block: DecodedBlock?
     private var record: DocumentRecord?
 
-    init(_ view: SegmentView, _ collectionID: UInt32, from: [UInt8], to: [UInt8]?)
-        throws(StoreError)
-    {
+    init(
+        _ view: SegmentView,
+        _ collectionID: UInt32,
+        now: UInt64,
+        from: [UInt8],
+        to: [UInt8]?
+    ) throws(StoreError) {
         self.view = view
+        self.now = now
         let rows = view.segment.files.rows(of: collectionID)
         next =
             from.isEmpty
@@ -181,6 +187,7 @@ private final class SegmentScan {
             next += 1
             if !view.dead.isDead(row) {
                 try read()
+                if record?.isExpired(at: now) ?? false { continue }
                 return true
             }
         }

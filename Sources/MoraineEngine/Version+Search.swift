@@ -88,7 +88,7 @@ extension Version {
                     found: "\(space.dimensions)"
                 )
             }
-            let dead = view.dead
+            let dead = try hidden(view, collection.id)
             sources.append(
                 ScanSource(space: space, source: memtables.count + index) { dead.isDead($0) }
             )
@@ -119,7 +119,7 @@ extension Version {
         var vectors: [UnsafePointer<Float>] = []
         var norms: [Float] = []
         memtable.forEachRow(collectionID: collection.id) { number, row in
-            guard row.pointee.isLive(at: lsn), let vector = row.pointee.vector else { return }
+            guard sees(row), let vector = row.pointee.vector else { return }
             rows.append(UInt32(number))
             vectors.append(vector)
             norms.append(row.pointee.norm)

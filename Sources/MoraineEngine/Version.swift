@@ -40,6 +40,10 @@ package final class Version: Sendable {
     let memtables: [MemTable]
     let segments: [SegmentView]
     let scanPool: ScanPool
+    /// The time of its reader: what expires at or before it is not there.
+    package let now: UInt64
+    /// False when no document ever expires, so that the time does not matter.
+    let hasExpiries: Bool
 
     init(
         lsn: UInt64,
@@ -47,14 +51,45 @@ package final class Version: Sendable {
         table: CollectionTable,
         memtables: [MemTable],
         segments: [SegmentView],
-        scanPool: ScanPool
+        scanPool: ScanPool,
+        now: UInt64 = 0
     ) {
+        self.now = max(now, time)
+        hasExpiries =
+            memtables.contains { $0.hasExpiries }
+            || segments.contains { !$0.segment.files.documents.expiries.isEmpty }
         self.lsn = lsn
         self.time = time
         self.table = table
         self.memtables = memtables
         self.segments = segments
         self.scanPool = scanPool
+    }
+
+    /// The same state for a reader at a later time.
+    func at(_ now: UInt64) -> Version {
+        guard hasExpiries, now > self.now else { return self }
+        return Version(
+            lsn: lsn,
+            time: time,
+            table: table,
+            memtables: memtables,
+            segments: segments,
+            scanPool: scanPool,
+            now: now
+        )
+    }
+
+    /// True for a row of memory that this version's reader sees.
+    @inline(__always)
+    func sees(_ row: UnsafePointer<MemRow>) -> Bool {
+        row.pointee.isLive(at: lsn) && !row.pointee.isExpired(at: now)
+    }
+
+    /// The rows of a collection in a segment that this version's reader does not see.
+    func hidden(_ view: SegmentView, _ collectionID: UInt32) throws(StoreError) -> DeadRows {
+        let expired = try view.segment.expiredRows(of: collectionID, at: now)
+        return expired.isEmpty ? view.dead : view.dead.with(dead: expired)
     }
 
     /// All collections, by the bytes of their names.
@@ -78,7 +113,7 @@ package final class Version: Sendable {
         guard id.count >= 1, id.count <= FormatLimits.idByteCount else { return nil }
         for memtable in memtables {
             if let row = memtable.find(collectionID: collection.id, id: id, at: lsn) {
-                guard row.pointee.isLive(at: lsn) else { return nil }
+                guard sees(row) else { return nil }
                 return try body(Self.view(row, collection, wantsVector: wantsVector))
             }
         }
@@ -99,6 +134,7 @@ package final class Version: Sendable {
                 }
             )
         else { return nil }
+        if entry.isExpired(at: now) { return nil }
         let segment = segments[index].segment
         return try segment.files.documents.withRecord(entry.row) {
             record throws(StoreError) -> R in
@@ -113,12 +149,12 @@ package final class Version: Sendable {
         var count = 0
         for memtable in memtables {
             memtable.forEachRow(collectionID: collection.id) { _, row in
-                if row.pointee.isLive(at: lsn) { count += 1 }
+                if sees(row) { count += 1 }
             }
         }
         for view in segments {
             let rows = view.segment.files.rows(of: collection.id)
-            count += rows.count - view.dead.count(in: rows)
+            count += rows.count - (try hidden(view, collection.id)).count(in: rows)
         }
         return count
     }

@@ -28,7 +28,7 @@ extension Writer {
     ///
     /// - Returns: false when a document that the commit was built from has changed since.
     /// - Throws: `versionConflict` when what the caller expects does not hold.
-    func check(_ request: CommitRequest) throws(StoreError) -> Bool {
+    func check(_ request: CommitRequest, at time: UInt64) throws(StoreError) -> Bool {
         guard !request.conditions.isEmpty else { return true }
         var met = MetKeys()
         var conditions = request.conditions[...]
@@ -49,7 +49,7 @@ extension Writer {
                 switch met.state(collectionID, id) {
                 case .put: version = nil  // put by this very commit: no version to name yet
                 case .removed: version = 0
-                case .untouched: version = try currentVersion(collectionID, id)
+                case .untouched: version = try currentVersion(collectionID, id, at: time)
                 }
                 if version != condition.version, condition.isBase {
                     isCurrent = false
@@ -92,13 +92,19 @@ extension Writer {
     }
 
     /// The rows of each segment whose ids have a prefix, dead ones included.
-    func findInSegments(_ collectionID: UInt32, prefix: UnsafeRawBufferPointer)
-        throws(StoreError) -> [SegmentRange]
-    {
+    func findInSegments(
+        _ collectionID: UInt32,
+        prefix: UnsafeRawBufferPointer,
+        at time: UInt64
+    ) throws(StoreError) -> [SegmentRange] {
         var ranges: [SegmentRange] = []
         for (index, view) in segments.enumerated() {
             let rows = try view.segment.files.rows(of: collectionID, prefix: Array(prefix))
-            if !rows.isEmpty { ranges.append(SegmentRange(index: index, rows: rows)) }
+            if rows.isEmpty { continue }
+            let expired = try view.segment.expiredRows(of: collectionID, at: time)
+            ranges.append(
+                SegmentRange(index: index, rows: rows, expired: expired.filter(rows.contains))
+            )
         }
         return ranges
     }
@@ -115,7 +121,7 @@ extension Writer {
 
     /// Ends the life of all documents of a collection.
     func drop(_ collectionID: UInt32, at lsn: UInt64, _ kills: inout KilledRows) {
-        killInMemory(collectionID, at: lsn) { _ in true }
+        killInMemory(collectionID, at: lsn, 0) { _ in true }
         for (index, view) in segments.enumerated() {
             let rows = view.segment.files.rows(of: collectionID)
             if !rows.isEmpty { kills.add(SegmentRange(index: index, rows: rows)) }
@@ -129,14 +135,19 @@ extension Writer {
         prefix: UnsafeRawBufferPointer,
         _ ranges: [SegmentRange],
         at lsn: UInt64,
+        _ time: UInt64,
         _ kills: inout KilledRows
     ) -> Int {
         // What this commit ended before does not count.
         kills.apply(to: &segments)
         kills = KilledRows()
-        var count = killInMemory(collectionID, at: lsn) { $0.starts(with: prefix) }
+        var (count, expiredCount) = killInMemory(collectionID, at: lsn, time) {
+            $0.starts(with: prefix)
+        }
         for range in ranges {
-            count += range.rows.count - segments[range.index].dead.count(in: range.rows)
+            let dead = segments[range.index].dead
+            count += range.rows.count - dead.count(in: range.rows)
+            expiredCount += range.expired.count { !dead.isDead($0) }
             kills.add(range)
         }
         // A later put of this commit must find the rows dead.
@@ -148,17 +159,20 @@ extension Writer {
                 Removal(collectionID: collectionID, lsn: lsn, prefix: Array(prefix))
             )
         }
-        return count
+        return count - expiredCount
     }
 
-    /// Ends the life of rows in memory; returns how many there were.
+    /// Ends the life of rows in memory; returns how many there were, and how many of them had
+    /// expired.
     @discardableResult
     private func killInMemory(
         _ collectionID: UInt32,
         at lsn: UInt64,
+        _ time: UInt64,
         where isMeant: (UnsafeRawBufferPointer) -> Bool
-    ) -> Int {
+    ) -> (count: Int, expiredCount: Int) {
         var count = 0
+        var expiredCount = 0
         for table in [active] + (sealed.map { [$0.table] } ?? []) {
             table.forEachRow(collectionID: collectionID) { number, row in
                 guard !row.pointee.isTombstone, row.pointee.deathLSN == nil,
@@ -166,9 +180,10 @@ extension Writer {
                 else { return }
                 table.kill(number, at: lsn)
                 count += 1
+                if row.pointee.isExpired(at: time) { expiredCount += 1 }
             }
         }
-        return count
+        return (count, expiredCount)
     }
 }
 

@@ -39,23 +39,27 @@ extension Writer {
         }
     }
 
-    func currentVersion(_ collectionID: UInt32, _ id: UnsafeRawBufferPointer)
+    /// The version of a key's document at a commit's time; 0 when there is none.
+    func currentVersion(_ collectionID: UInt32, _ id: UnsafeRawBufferPointer, at time: UInt64)
         throws(StoreError) -> UInt64
     {
         if let (table, row) = findInMemory(collectionID, id) {
             let found = table.row(row)
             let isThere = !found.pointee.isTombstone && found.pointee.deathLSN == nil
-            return isThere ? found.pointee.lsn : 0
+            return isThere && !found.pointee.isExpired(at: time) ? found.pointee.lsn : 0
         }
-        return try findInSegments(collectionID, id)?.entry.lsn ?? 0
+        guard let entry = try findInSegments(collectionID, id)?.entry else { return 0 }
+        return entry.isExpired(at: time) ? 0 : entry.lsn
     }
 
-    /// Ends the life of a key's document; returns when it was created, `nil` if there was none.
+    /// Ends the life of a key's document; returns when it was created, `nil` if there was none or
+    /// it had expired at the commit's time.
     func end(
         _ collectionID: UInt32,
         _ id: UnsafeRawBufferPointer,
         _ place: SegmentPlace?,
         at lsn: UInt64,
+        _ time: UInt64,
         _ kills: inout KilledRows
     ) -> UInt64? {
         // Memory first: an earlier operation of this commit may have put the key.
@@ -65,12 +69,13 @@ extension Writer {
                 !table.row(row).pointee.isTombstone && table.row(row).pointee.deathLSN == nil
             guard isThere else { return nil }
             table.kill(row, at: lsn)
-            return table.row(row).pointee.created
+            let old = table.row(row)
+            return old.pointee.isExpired(at: time) ? nil : old.pointee.created
         }
         // Dead by now: this commit has deleted its prefix.
         guard let place, !segments[place.index].dead.isDead(place.entry.row) else { return nil }
         kills.add(segment: place.index, row: place.entry.row)
-        return place.entry.created
+        return place.entry.isExpired(at: time) ? nil : place.entry.created
     }
 }
 
@@ -78,6 +83,8 @@ extension Writer {
 struct SegmentRange {
     let index: Int
     let rows: Range<UInt32>
+    /// Those of them that have expired at the commit's time.
+    var expired: [UInt32] = []
 }
 
 /// Rows of segments that one commit ends, gathered so that bitmaps are copied once.

@@ -163,11 +163,13 @@ final class Writer: @unchecked Sendable {
         let logStart = log?.position ?? 0
         for request in group {
             do throws(StoreError) {
-                guard fits(request), try check(request) else {
+                let now = UInt64(max(0, options.clock.wallMilliseconds()))
+                let time = max(lastTime, now)
+                guard fits(request), try check(request, at: time) else {
                     request.finish(.rebuild)
                     continue
                 }
-                let count = try apply(request)
+                let count = try apply(request, at: time)
                 accepted.append((request, CommitResult(lsn: lastLSN, removedCount: count)))
             } catch {
                 request.finish(.refused(error))
@@ -295,10 +297,8 @@ final class Writer: @unchecked Sendable {
 
     /// Numbers a commit, puts its record into the log's buffer and its rows into the memtable;
     /// returns how many documents its deletes by prefix removed.
-    private func apply(_ request: CommitRequest) throws(StoreError) -> Int {
+    private func apply(_ request: CommitRequest, at time: UInt64) throws(StoreError) -> Int {
         let lsn = lastLSN + 1
-        let now = UInt64(max(0, options.clock.wallMilliseconds()))
-        let time = max(lastTime, now)
         request.setTime(time)
         return try request.payload.withUnsafeBufferPointer { buffer throws(StoreError) in
             let bytes = UnsafeRawBufferPointer(buffer)
@@ -349,11 +349,11 @@ final class Writer: @unchecked Sendable {
             operation throws(StoreError) in
             switch operation {
             case .put(let put):
-                let created = end(put.collectionID, put.id, places[index], at: lsn, &kills)
+                let created = end(put.collectionID, put.id, places[index], at: lsn, time, &kills)
                 let norm = put.vector == nil ? nil : norms?.popFirst()
                 add(put, norm: norm, lsn: lsn, created: created ?? time, updated: time)
             case .delete(let collectionID, let id):
-                _ = end(collectionID, id, places[index], at: lsn, &kills)
+                _ = end(collectionID, id, places[index], at: lsn, time, &kills)
                 active.add(
                     collectionID: collectionID,
                     isTombstone: true,
@@ -378,6 +378,7 @@ final class Writer: @unchecked Sendable {
                     prefix: prefix,
                     ranges[index] ?? [],
                     at: lsn,
+                    time,
                     &kills
                 )
             }
@@ -443,7 +444,8 @@ final class Writer: @unchecked Sendable {
                 places.append(nil)
             case .deletePrefix(let collectionID, let prefix):
                 _ = try shape(collectionID)
-                ranges[index] = try findInSegments(collectionID, prefix: prefix)
+                let time = UInt64(littleEndian: payload.loadUnaligned(as: UInt64.self))
+                ranges[index] = try findInSegments(collectionID, prefix: prefix, at: time)
                 places.append(nil)
             }
         }

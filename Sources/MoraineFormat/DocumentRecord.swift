@@ -126,6 +126,9 @@ package struct DocumentRecord {
         try reader.expectEnd("record")
     }
 
+    /// True when the document is gone for a reader whose time is `now`.
+    package func isExpired(at now: UInt64) -> Bool { expiry != 0 && expiry <= now }
+
     /// Throws unless id, text and metadata are what they must be.
     package func validate() throws(FormatError) {
         guard KeyBytes.isValidID(id) else {

@@ -14,6 +14,10 @@ package struct KeyEntry: Sendable, Equatable {
     /// Milliseconds since 1970; 0 = never.
     package let expiry: UInt64
 
+    /// True when the document is gone for a reader whose time is `now`.
+    @inline(__always)
+    package func isExpired(at now: UInt64) -> Bool { expiry != 0 && expiry <= now }
+
     package init(row: UInt32, lsn: UInt64, created: UInt64, expiry: UInt64) {
         self.row = row
         self.lsn = lsn

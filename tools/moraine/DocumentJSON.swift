@@ -43,6 +43,10 @@ struct DocumentPrinter: ~Copyable {
             json.writeTimestamp(milliseconds: document.created)
             json.writeRaw(",\"updated\":")
             json.writeTimestamp(milliseconds: document.updated)
+            if document.expiry != 0 {
+                json.writeRaw(",\"expires\":")
+                json.writeUInt(document.expiry)
+            }
         }
         if let vector = document.vector {
             switch vectors {

@@ -50,7 +50,7 @@ struct OperationParser: ~Copyable {
 
     private enum Key: Int {
         case op, collection, id, text, metadata, embedding, embeddingBase64, expectedVersion
-        case dimensions, metric, ops, to, prefix, set, remove
+        case dimensions, metric, ops, to, prefix, set, remove, expires
 
         var bit: UInt64 { 1 << UInt64(rawValue) }
     }
@@ -59,6 +59,7 @@ struct OperationParser: ~Copyable {
     private static let names: [StaticString] = [
         "op", "collection", "id", "text", "metadata", "embedding", "embedding_b64",
         "expected_version", "dimensions", "metric", "ops", "to", "prefix", "set", "remove",
+        "expires",
     ]
 
     /// The operations and the keys that each may have and must have.
@@ -68,7 +69,7 @@ struct OperationParser: ~Copyable {
             "put",
             [
                 .op, .collection, .id, .text, .metadata, .embedding, .embeddingBase64,
-                .expectedVersion,
+                .expectedVersion, .expires,
             ], [.collection, .id]
         ),
         ("delete", [.op, .collection, .id, .expectedVersion], [.collection, .id]),
@@ -90,6 +91,7 @@ struct OperationParser: ~Copyable {
         var id = UnsafeRawBufferPointer(start: nil, count: 0)
         var text = UnsafeRawBufferPointer(start: nil, count: 0)
         var to = ""
+        var expiry: UInt64 = 0
         var prefix = UnsafeRawBufferPointer(start: nil, count: 0)
         var expectedVersion: UInt64?
         var dimensions = 0
@@ -144,6 +146,12 @@ struct OperationParser: ~Copyable {
         case .collection: fields.collection = String(decoding: try readString(), as: UTF8.self)
         case .id: fields.id = try readString()
         case .text: fields.text = try readString()
+        case .expires:
+            let value = try json { reader throws(JSONError) in try reader.readUInt64() }
+            guard value >= 1, value <= UInt64(Int64.max) else {
+                throw Refusal(.invalidArgument, "expires is in milliseconds since 1970, at least 1")
+            }
+            fields.expiry = value
         case .to: fields.to = String(decoding: try readString(), as: UTF8.self)
         case .prefix: fields.prefix = try readString()
         case .remove:
@@ -298,7 +306,8 @@ struct OperationParser: ~Copyable {
                     text: fields.text,
                     metadata: UnsafeRawBufferPointer(metadata),
                     vector: hasVector ? vector : nil,
-                    expectedVersion: fields.expectedVersion
+                    expectedVersion: fields.expectedVersion,
+                    expiry: fields.expiry
                 )
             }
         }

@@ -34,6 +34,7 @@ extension Command {
               {"op":"batch","ops":[...]}
             "embedding_b64" takes the base64 of little-endian Float32 instead; "expected_version"
             makes put, delete and patch depend on the version a document has (0: it must not exist).
+            "expires" of a put is when the document expires, in milliseconds since 1970.
             A patch sets and removes keys of the metadata itself, values are replaced whole; text
             and embedding stay. All operations of a batch happen together or not at all.
             Answers: {"ok":true,"lsn":12}, with "deleted":N behind a delete_prefix, or {"ok":false,"error":{"code":"...","message":"..."}}.
