@@ -293,8 +293,10 @@ private struct SalvageCheck {
         }
         for (name, document) in wanted {
             // Where no schema is left a collection has its number for a name.
-            let isUnnamed = found.contains {
-                $0.key.isUnnamed && $0.key.id == name.id && $0.value == document
+            let isUnnamed = found.contains { other, value in
+                var near = value
+                near.created = document.created
+                return other.isUnnamed && other.id == name.id && near == document
             }
             if found[name] == nil, isUnnamed { continue }
             try expect(name, document, found[name], outcomes[name])
@@ -366,7 +368,11 @@ private struct SalvageCheck {
         }
         if name.isUnnamed {
             let isKnown = states.contains { state in
-                state.collections.values.contains { $0.documents[name.id] == found }
+                state.collections.values.contains { collection in
+                    var old = collection.documents[name.id]
+                    old?.created = found.created
+                    return old == found
+                }
             }
             if !isKnown { throw SimulationFailure("\(name) came back as it never was") }
             return
