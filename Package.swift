@@ -104,6 +104,7 @@ let package = Package(
                 "MoraineBytes",
             ],
             path: "tools/moraine",
+            exclude: ["README.md"],
             swiftSettings: settings
         ),
         .target(

@@ -13,11 +13,23 @@ extension Writer {
             CompactionPolicy.Candidate(
                 id: view.segment.id,
                 rowCount: view.segment.rowCount,
-                deadRowCount: floorDead[view.segment.id]?.count ?? 0,
+                deadRowCount: min(
+                    view.segment.rowCount,
+                    (floorDead[view.segment.id]?.count ?? 0) + expiredRowCount(view.segment)
+                ),
                 tombstoneCount: Int(view.segment.entry.tombstoneCount),
                 minLSN: view.segment.entry.minLSN,
                 maxLSN: view.segment.entry.maxLSN
             )
+        }
+    }
+
+    /// Rows that have expired by the time of the floor, some of which may be dead as well.
+    private func expiredRowCount(_ segment: Segment) -> Int {
+        segment.files.collections.reduce(0) { sum, collection in
+            // A segment that cannot be read is not merged for its expired rows.
+            let expired = try? segment.expiredRows(of: collection.shape.id, at: state.floorTime)
+            return sum + (expired?.count ?? 0)
         }
     }
 

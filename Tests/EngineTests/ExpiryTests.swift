@@ -100,4 +100,28 @@ struct ExpiryTests {
         #expect(try ids(again.version()).count == 5)
         try again.close()
     }
+
+    @Test func aMergeTakesWhatHasExpiredFromTheDisk() throws {
+        let engine = try open()
+        try engine.commit { batch throws(StoreError) in
+            try batch.createCollection("notes", dimensions: 2, metric: .l2)
+        }
+        for number in 10..<14 { try put(engine, "d\(number)", expiry: 5_000) }
+        for number in 14..<30 { try put(engine, "d\(number)", expiry: 0) }
+        try engine.checkpoint()
+        // Not one in five: no reason by itself, but all of them are rewritten when asked to.
+        clock.advance(milliseconds: 10_000)
+        #expect(try engine.compact().mergeCount == 0)
+        #expect(engine.statistics().rowCount == 20)
+        try engine.compact(all: true)
+        #expect(engine.statistics().rowCount == 16)
+        #expect(try ids(try engine.version()).count == 16)
+        for number in 30..<40 { try put(engine, "d\(number)", expiry: 20_000) }
+        try engine.checkpoint()
+        clock.advance(milliseconds: 10_000)
+        #expect(try engine.compact().mergeCount == 1)
+        #expect(engine.statistics().rowCount == 16)
+        try engine.close()
+        #expect(try Engine.verify("store", options: options(disk), progress: nil).isOK)
+    }
 }
