@@ -52,15 +52,13 @@ struct CheckpointBuilder: Sendable {
             collectRows(into: &documents, &tombstones)
             let entry = try writeSegment(documents, tombstones, &written)
             let deletions = try writeDeletions(&written)
-            if !written.isEmpty {
-                do throws(FileError) {
-                    // DURABLE: the names must outlive a crash before an edit relies on them.
-                    try fileSystem.syncDirectory(
-                        FileNames.path(folder, FileNames.segmentFolder)
-                    )
-                } catch {
-                    throw StoreError(error, doing: "sync the segment folder")
-                }
+            do throws(FileError) {
+                // DURABLE: the names must outlive a crash before an edit relies on them. And also
+                // without a new file: an orphan whose removal a crash undoes must not find that
+                // the floor has passed its commits, or nobody could tell it from a segment.
+                try fileSystem.syncDirectory(FileNames.path(folder, FileNames.segmentFolder))
+            } catch {
+                throw StoreError(error, doing: "sync the segment folder")
             }
             return BuiltCheckpoint(entry: entry, rows: documents, deletions: deletions)
         } catch {

@@ -245,7 +245,10 @@ extension Engine {
     /// Writes the sealed memtable, if there is one, to a segment and takes it into the store.
     func writeCheckpoint() throws(StoreError) {
         do throws(StoreError) {
-            try installing.withLock { _ throws(StoreError) in try buildAndInstallCheckpoint() }
+            // Before: files of a checkpoint that could not be taken in must be gone for good when the
+        // floor passes their commits. The checkpoint syncs their folder.
+        reaper.reap(options.fileSystem, folder: folder)
+        try installing.withLock { _ throws(StoreError) in try buildAndInstallCheckpoint() }
         } catch {
             // What deletes put into memory is small, and writing it is what makes room.
             guard error.code == .noSpace, withWriter({ $0.releaseBallast() }) else { throw error }
