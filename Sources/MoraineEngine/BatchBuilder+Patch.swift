@@ -111,7 +111,7 @@ extension BatchBuilder {
         switch try pendingState(collection, id) {
         case .removed: throw notThere(collection, id)
         case .put(let text, let metadata, let vector, let expiry):
-            if expiry != 0, expiry <= base.now { throw notThere(collection, id) }
+            if expiry != 0, expiry <= now { throw notThere(collection, id) }
             guard expectedVersion == nil else {
                 throw StoreError(
                     .versionConflict,

@@ -12,6 +12,8 @@ import Synchronization
 package struct BatchBuilder {
     /// The state that it is built from.
     let base: Version
+    /// What expires at or before it is not there.
+    let now: UInt64
     /// The collections of `base` after the changes of this commit.
     private(set) var table: CollectionTable
     private let reserveID: () -> UInt32
@@ -38,13 +40,17 @@ package struct BatchBuilder {
         let isBase: Bool
     }
 
-    /// - Parameter memory: the payload of an earlier commit, whose memory is used again.
+    /// - Parameters:
+    ///   - now: milliseconds since 1970; the version's time where that is later.
+    ///   - memory: the payload of an earlier commit, whose memory is used again.
     init(
         base: Version,
+        now: UInt64 = 0,
         reusing memory: consuming [UInt8] = [],
         reserveID: @escaping () -> UInt32
     ) {
         self.base = base
+        self.now = max(now, base.now)
         table = base.table
         self.reserveID = reserveID
         writer = CommitWriter(reusing: memory)

@@ -113,6 +113,7 @@ extension Engine {
         let ids = ids
         var builder = BatchBuilder(
             base: try version(),
+            now: UInt64(max(0, options.clock.wallMilliseconds())),
             reusing: logged ? [] : takeSparePayload(),
             reserveID: { ids.allocateCollection() }
         )
@@ -246,9 +247,9 @@ extension Engine {
     func writeCheckpoint() throws(StoreError) {
         do throws(StoreError) {
             // Before: files of a checkpoint that could not be taken in must be gone for good when the
-        // floor passes their commits. The checkpoint syncs their folder.
-        reaper.reap(options.fileSystem, folder: folder)
-        try installing.withLock { _ throws(StoreError) in try buildAndInstallCheckpoint() }
+            // floor passes their commits. The checkpoint syncs their folder.
+            reaper.reap(options.fileSystem, folder: folder)
+            try installing.withLock { _ throws(StoreError) in try buildAndInstallCheckpoint() }
         } catch {
             // What deletes put into memory is small, and writing it is what makes room.
             guard error.code == .noSpace, withWriter({ $0.releaseBallast() }) else { throw error }

@@ -124,10 +124,19 @@ extension Writer {
             ),
             cache: nil
         )
-        guard let inputs = document?.inputs, !inputs.isEmpty else { return false }
-        return inputs.allSatisfy { input in
-            state.dropped.contains(input) || state.segments.contains { $0.id == input }
-        }
+        guard let inputs = document?.inputs else { return false }
+        // Of those that are neither, edits dropped them long ago: none of their files is left.
+        return inputs.contains(where: isKnown)
+            && inputs.allSatisfy { isKnown($0) || !hasDocument($0) }
+    }
+
+    private func isKnown(_ segmentID: UInt64) -> Bool {
+        state.dropped.contains(segmentID) || state.segments.contains { $0.id == segmentID }
+    }
+
+    private func hasDocument(_ segmentID: UInt64) -> Bool {
+        let path = FileNames.path(folder, FileNames.document(segmentID))
+        return (try? fileSystem.info(path)) != nil
     }
 }
 
