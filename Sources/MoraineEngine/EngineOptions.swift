@@ -79,5 +79,7 @@ package struct EngineOptions: Sendable {
     static let compactionRowByteCount = 48
 
     /// Live log bytes at which a checkpoint is forced.
-    package var logByteLimit: UInt64 { UInt64(4 * memtableLimit) }
+    ///
+    /// Two log files at least: the current one counts whole, though most of it may be in segments.
+    package var logByteLimit: UInt64 { UInt64(max(4 * memtableLimit, 2 * logFileByteCount)) }
 }

@@ -10,6 +10,8 @@ import Synchronization
 /// Any thread. Adding never touches the disk, as it happens wherever a reader lets go of a version.
 final class FileReaper: Sendable {
     private let names = Mutex<[String]>([])
+    /// Held while files are removed: when a call returns, none that waited is still being removed.
+    private let reaping = Mutex(())
     private let wake: @Sendable () -> Void
 
     /// - Parameter wake: called when names were added; must not block.
@@ -24,6 +26,10 @@ final class FileReaper: Sendable {
     ///
     /// What cannot be removed now is tried again the next time.
     func reap(_ fileSystem: any FileSystem, folder: String) {
+        reaping.withLock { _ in removeWaiting(fileSystem, folder) }
+    }
+
+    private func removeWaiting(_ fileSystem: any FileSystem, _ folder: String) {
         let waiting = names.withLock { names -> [String] in
             defer { names = [] }
             return names
