@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CodeKernels.h"
 #include "SystemShims.h"
 
 #ifdef __cplusplus

@@ -1,0 +1,89 @@
+// Kernels for codes with AVX-512's byte products: four codes at a time, so that the query is
+// loaded once for the four and their sums are reduced together.
+#if defined(__x86_64__)
+
+#include "codes.h"
+
+#include <immintrin.h>
+
+#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+#define INLINE VNNI static inline __attribute__((always_inline))
+
+INLINE __m512i load(const void *p) { return _mm512_loadu_si512(p); }
+
+INLINE __m256i halves(__m512i s) {
+    return _mm256_add_epi32(_mm512_castsi512_si256(s), _mm512_extracti64x4_epi64(s, 1));
+}
+
+INLINE int32_t sum_of(__m512i s) {
+    __m256i h = halves(s);
+    __m128i q = _mm_add_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
+    q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0x4E));
+    q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0xB1));
+    return _mm_cvtsi128_si32(q);
+}
+
+INLINE int32_t dot_one(const uint8_t *code, const int8_t *query, size_t n) {
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0;
+    size_t i = 0;
+    for (; i + 128 <= n; i += 128) {
+        s0 = _mm512_dpbusd_epi32(s0, load(code + i), load(query + i));
+        s1 = _mm512_dpbusd_epi32(s1, load(code + i + 64), load(query + i + 64));
+    }
+    if (i < n) s0 = _mm512_dpbusd_epi32(s0, load(code + i), load(query + i));
+    return sum_of(_mm512_add_epi32(s0, s1));
+}
+
+// The four results are stored to out[0...3].
+INLINE void dot_four(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d,
+                     const int8_t *query, size_t n, int32_t *out) {
+    __m512i sa = _mm512_setzero_si512(), sb = sa, sc = sa, sd = sa;
+    for (size_t i = 0; i < n; i += 64) {
+        __m512i q = load(query + i);
+        sa = _mm512_dpbusd_epi32(sa, load(a + i), q);
+        sb = _mm512_dpbusd_epi32(sb, load(b + i), q);
+        sc = _mm512_dpbusd_epi32(sc, load(c + i), q);
+        sd = _mm512_dpbusd_epi32(sd, load(d + i), q);
+    }
+    __m256i ab = _mm256_hadd_epi32(halves(sa), halves(sb));
+    __m256i cd = _mm256_hadd_epi32(halves(sc), halves(sd));
+    __m256i all = _mm256_hadd_epi32(ab, cd);
+    _mm_storeu_si128((__m128i *)out, _mm_add_epi32(_mm256_castsi256_si128(all),
+                                                   _mm256_extracti128_si256(all, 1)));
+}
+
+VNNI static int32_t dot(const uint8_t *code, const int8_t *query, size_t n) {
+    return dot_one(code, query, n);
+}
+
+VNNI static void dot_rows(const uint8_t *codes, size_t n, size_t count, const int8_t *query,
+                          int32_t *out) {
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4, codes += 4 * n) {
+        // What lies 4 KiB ahead: a fetch beyond the end of memory does nothing.
+        for (size_t line = 0; line < 4 * n; line += 64) __builtin_prefetch(codes + 4096 + line);
+        dot_four(codes, codes + n, codes + 2 * n, codes + 3 * n, query, n, out + i);
+    }
+    for (; i < count; i++, codes += n) out[i] = dot_one(codes, query, n);
+}
+
+VNNI static void dot_list(const uint8_t *codes, size_t n, const uint32_t *ids, size_t count,
+                          const int8_t *query, int32_t *out) {
+    size_t fetched = count < MK_CODES_AHEAD ? count : MK_CODES_AHEAD;
+    for (size_t i = 0; i < fetched; i++) mk_fetch_code(codes + (size_t)ids[i] * n, n);
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        size_t until = i + 4 + MK_CODES_AHEAD < count ? i + 4 + MK_CODES_AHEAD : count;
+        for (; fetched < until; fetched++) mk_fetch_code(codes + (size_t)ids[fetched] * n, n);
+        dot_four(codes + (size_t)ids[i] * n, codes + (size_t)ids[i + 1] * n,
+                 codes + (size_t)ids[i + 2] * n, codes + (size_t)ids[i + 3] * n, query, n,
+                 out + i);
+    }
+    for (; i < count; i++) out[i] = dot_one(codes + (size_t)ids[i] * n, query, n);
+}
+
+const mk_code_kernels mk_vnni_code_kernels = {
+    MK_CODES_VNNI, "vnni", dot, dot_rows, dot_list,
+};
+
+#endif
