@@ -187,7 +187,7 @@ struct StoreOpener {
                     case .document(let id)?, .vector(let id)?, .spareLog(let id)?,
                         .manifest(let id)?, .log(_, let id)?:
                         highest = max(highest, id)
-                    case .key(_, let id)?, .deletions(_, let id)?:
+                    case .key(_, let id)?, .deletions(_, let id)?, .derived(_, _, let id)?:
                         highest = max(highest, id)
                     case .root?, .lock?, .temporaryRoot?, nil:
                         continue

@@ -162,7 +162,7 @@ final class Scrubber: Sendable {
     private static func segment(of file: String) -> UInt64? {
         switch FileNames.parse(file) {
         case .document(let id)?, .vector(let id)?: id
-        case .key(let id, _)?, .deletions(let id, _)?: id
+        case .key(let id, _)?, .deletions(let id, _)?, .derived(_, let id, _)?: id
         default: nil
         }
     }

@@ -19,6 +19,8 @@ package struct StoreState: Sendable, Equatable {
     package var segments: [SegmentEntry] = []
     /// By segment.
     package var deletions: [UInt64: DeletionsEntry] = [:]
+    /// Derived files by segment, then by number of their kind, those of later versions included.
+    package var derived: [UInt64: [UInt8: SealedFileReference]] = [:]
     /// Segments that edits have taken out of the store and whose files may still be there.
     package var dropped: Set<UInt64> = []
     /// Live log files, oldest first.
@@ -94,6 +96,16 @@ package struct StoreState: Sendable, Equatable {
             floor = lsn
             floorTime = commitTime
         case .segmentDropped(let id): drop(id)
+        case .derived(let entry):
+            try expect(
+                segments.contains { $0.id == entry.segmentID },
+                "derived",
+                "a segment",
+                "\(entry.segmentID)"
+            )
+            derived[entry.segmentID, default: [:]][entry.kindNumber] = entry.file
+        case .derivedDropped(let segmentID, let kindNumber):
+            derived[segmentID]?[kindNumber] = nil
         case .collectionRenamed(let id, let name):
             let isTaken = collections.values.contains {
                 $0.shape.name.utf8.elementsEqual(name.utf8)
@@ -123,7 +135,15 @@ package struct StoreState: Sendable, Equatable {
     private mutating func drop(_ segmentID: UInt64) {
         segments.removeAll { $0.id == segmentID }
         deletions[segmentID] = nil
+        derived[segmentID] = nil
         dropped.insert(segmentID)
+    }
+
+    /// The derived files of a segment, by the numbers of their kinds.
+    package func derivedEntries(of segmentID: UInt64) -> [DerivedEntry] {
+        (derived[segmentID] ?? [:]).sorted { $0.key < $1.key }.map { kindNumber, file in
+            DerivedEntry(segmentID: segmentID, kindNumber: kindNumber, file: file)
+        }
     }
 
     private func expect(
@@ -155,6 +175,9 @@ package struct StoreState: Sendable, Equatable {
         for segment in segments { edits.append(.segment(segment)) }
         for segment in segments {
             if let entry = deletions[segment.id] { edits.append(.deletions(entry)) }
+        }
+        for segment in segments {
+            edits += derivedEntries(of: segment.id).map { .derived($0) }
         }
         for id in dropped.sorted() { edits.append(.segmentDropped(id: id)) }
         for log in logs { edits.append(.log(log)) }

@@ -91,6 +91,8 @@ extension Writer {
         case .vector: entry.vector != nil
         case .key(_, let fileID): entry.key.fileID == fileID
         case .deletions(_, let fileID): state.deletions[entry.id]?.file.fileID == fileID
+        case .derived(let kind, _, let fileID):
+            state.derived[entry.id]?[kind.rawValue]?.fileID == fileID
         default: false
         }
     }
@@ -151,7 +153,9 @@ extension FileNames.Parsed {
     /// The segment that a file belongs to.
     fileprivate var segmentID: UInt64? {
         switch self {
-        case .document(let id), .vector(let id), .key(let id, _), .deletions(let id, _): id
+        case .document(let id), .vector(let id), .key(let id, _), .deletions(let id, _),
+            .derived(_, let id, _):
+            id
         default: nil
         }
     }

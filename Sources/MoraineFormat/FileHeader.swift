@@ -13,6 +13,18 @@ package enum FileKind: String, Sendable, CaseIterable {
     case key = "KY"
     case vector = "VC"
     case deletions = "DL"
+    case codes = "Q8"
+    case graph = "GR"
+    case columns = "CL"
+
+    /// True for files that are mapped: their first page holds the header only, so that what
+    /// follows starts on a page.
+    package var isMapped: Bool {
+        switch self {
+        case .key, .vector, .codes, .graph, .columns: true
+        case .root, .manifest, .log, .document, .deletions: false
+        }
+    }
 
     /// The two letters as they stand in a file.
     package var bytes: [UInt8] { Array(rawValue.utf8) }

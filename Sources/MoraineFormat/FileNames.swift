@@ -28,6 +28,11 @@ package enum FileNames {
         "seg/\(hex(segment)).\(hex(fileID)).del"
     }
 
+    /// A derived file of a segment.
+    package static func derived(_ kind: DerivedKind, _ segment: UInt64, fileID: UInt64) -> String {
+        "seg/\(hex(segment)).\(hex(fileID))\(kind.suffix)"
+    }
+
     package static func log(epoch: UInt64, sequence: UInt64) -> String {
         "wal/W-\(hex(epoch))-\(hex(sequence)).mwal"
     }
@@ -46,6 +51,7 @@ package enum FileNames {
         case vector(segment: UInt64)
         case key(segment: UInt64, fileID: UInt64)
         case deletions(segment: UInt64, fileID: UInt64)
+        case derived(DerivedKind, segment: UInt64, fileID: UInt64)
         case log(epoch: UInt64, sequence: UInt64)
         case spareLog(UInt64)
         case manifest(UInt64)
@@ -67,6 +73,11 @@ package enum FileNames {
         if let ids = ids(name, "seg/", ".", ".del") {
             return .deletions(segment: ids.0, fileID: ids.1)
         }
+        for kind in DerivedKind.allCases {
+            if let ids = ids(name, "seg/", ".", kind.suffix) {
+                return .derived(kind, segment: ids.0, fileID: ids.1)
+            }
+        }
         if let ids = ids(name, "wal/W-", "-", ".mwal") {
             return .log(epoch: ids.0, sequence: ids.1)
         }
@@ -75,9 +86,10 @@ package enum FileNames {
         return nil
     }
 
-    /// True for the path of a document, key or vector file.
+    /// True for the path of a segment's file, but for deletions.
     package static func isSegmentFile(_ path: String) -> Bool {
         path.hasSuffix(".doc") || path.hasSuffix(".key") || path.hasSuffix(".vec")
+            || DerivedKind.allCases.contains { path.hasSuffix($0.suffix) }
     }
 
     private static func hex(_ id: UInt64) -> String { hexadecimal(id, count: 16) }

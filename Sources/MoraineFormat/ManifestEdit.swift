@@ -16,6 +16,10 @@ package enum ManifestEdit: Sendable, Equatable {
     case collectionDropped(id: UInt32)
     /// A segment that is no longer part of the store; its files may still be there.
     case segmentDropped(id: UInt64)
+    /// A derived file; takes the place of an earlier one of its kind and segment.
+    case derived(DerivedEntry)
+    /// The derived file of that kind is no longer part of the store.
+    case derivedDropped(segmentID: UInt64, kindNumber: UInt8)
 
     /// On disk: never renumber.
     private enum Tag: UInt8 {
@@ -29,6 +33,8 @@ package enum ManifestEdit: Sendable, Equatable {
         case collectionRenamed = 8
         case collectionDropped = 9
         case segmentDropped = 10
+        case derived = 11
+        case derivedDropped = 12
     }
 }
 
@@ -143,6 +149,15 @@ extension ManifestEdit {
         case .segmentDropped(let id):
             writer.writeUInt8(Tag.segmentDropped.rawValue)
             writer.writeVarint(id)
+        case .derived(let entry):
+            writer.writeUInt8(Tag.derived.rawValue)
+            writer.writeVarint(entry.segmentID)
+            writer.writeUInt8(entry.kindNumber)
+            writer.writeReference(entry.file)
+        case .derivedDropped(let segmentID, let kindNumber):
+            writer.writeUInt8(Tag.derivedDropped.rawValue)
+            writer.writeVarint(segmentID)
+            writer.writeUInt8(kindNumber)
         }
     }
 
@@ -189,12 +204,28 @@ extension ManifestEdit {
             return .collectionRenamed(id: id, name: try reader.readCollectionName())
         case .collectionDropped: return .collectionDropped(id: try reader.readCollectionID())
         case .segmentDropped: return .segmentDropped(id: try reader.readVarint("segment id"))
+        case .derived:
+            let segmentID = try reader.readVarint("segment id")
+            let kindNumber = try reader.readUInt8("kind")
+            return .derived(
+                DerivedEntry(
+                    segmentID: segmentID,
+                    kindNumber: kindNumber,
+                    file: try reader.readReference()
+                )
+            )
+        case .derivedDropped:
+            let segmentID = try reader.readVarint("segment id")
+            return .derivedDropped(
+                segmentID: segmentID,
+                kindNumber: try reader.readUInt8("kind")
+            )
         case nil:
             throw FormatError(
                 .newer,
                 at: at,
                 field: "tag",
-                expected: "1 to 10",
+                expected: "1 to 12",
                 found: "\(tag)"
             )
         }

@@ -19,7 +19,8 @@ struct FoundFile {
         if let header { return header.fileID }
         switch place {
         case .document(let id), .vector(let id), .spareLog(let id), .manifest(let id): return id
-        case .key(_, let id), .deletions(_, let id), .log(_, let id): return id
+        case .key(_, let id), .deletions(_, let id), .derived(_, _, let id), .log(_, let id):
+            return id
         case .root, .lock, .temporaryRoot: return 0
         }
     }
@@ -32,6 +33,7 @@ struct FoundFile {
         case .vector: .vector
         case .key: .key
         case .deletions: .deletions
+        case .derived(let kind, _, _): kind.fileKind
         case .log, .spareLog: .log
         case .manifest: .manifest
         case .root, .lock, .temporaryRoot: .root
@@ -274,7 +276,7 @@ struct Inventory {
                 guard let segment = segments[header.fileID] else { continue }
                 name = FileNames.deletions(segment, fileID: header.fileID)
             case .manifest: name = FileNames.manifest(header.fileID)
-            case .log, .vector, .root: continue
+            case .log, .vector, .root, .codes, .graph, .columns: continue
             }
             if name != file.name {
                 aliases[FileNames.path(folder, name)] = FileNames.path(folder, file.name)

@@ -170,7 +170,8 @@ struct ManifestFacts {
             collections[id] = collections[id]?.renamed(name)
         case .collectionDropped(let id): droppedCollections.insert(id)
         case .floor(let lsn, _): floor = max(floor, lsn)
-        case .counters, .deletions, .log, .logDropped, .segmentDropped: return
+        case .counters, .deletions, .log, .logDropped, .segmentDropped, .derived, .derivedDropped:
+            return
         }
     }
 

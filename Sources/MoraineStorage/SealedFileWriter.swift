@@ -75,8 +75,7 @@ package final class SealedFileWriter {
         buffer = AnonymousPages.allocate(byteCount: SealedFileWriter.bufferByteCount)
         var writer = ByteWriter()
         header.encode(into: &writer)
-        // Mapped files keep their first page for the header, so that vectors start on a page.
-        if kind == .key || kind == .vector { writer.pad(to: 4096) }
+        if kind.isMapped { writer.pad(to: 4096) }
         try write(writer)
     }
 

@@ -9,6 +9,12 @@ import Testing
         #expect(FileNames.vector(.max) == "seg/ffffffffffffffff.vec")
         #expect(FileNames.key(1, fileID: 2) == "seg/0000000000000001.0000000000000002.key")
         #expect(FileNames.deletions(1, fileID: 2) == "seg/0000000000000001.0000000000000002.del")
+        for (kind, suffix) in [(DerivedKind.codes, "q8"), (.graph, "gr"), (.columns, "col")] {
+            #expect(
+                FileNames.derived(kind, 1, fileID: 2)
+                    == "seg/0000000000000001.0000000000000002.\(suffix)"
+            )
+        }
         #expect(
             FileNames.log(epoch: 3, sequence: 4)
                 == "wal/W-0000000000000003-0000000000000004.mwal"
@@ -24,6 +30,14 @@ import Testing
                 (FileNames.vector(id), .vector(segment: id)),
                 (FileNames.key(id, fileID: 9), .key(segment: id, fileID: 9)),
                 (FileNames.deletions(9, fileID: id), .deletions(segment: 9, fileID: id)),
+                (
+                    FileNames.derived(.codes, id, fileID: 9),
+                    .derived(.codes, segment: id, fileID: 9)
+                ),
+                (
+                    FileNames.derived(.columns, 9, fileID: id),
+                    .derived(.columns, segment: 9, fileID: id)
+                ),
                 (FileNames.log(epoch: id, sequence: 7), .log(epoch: id, sequence: 7)),
                 (FileNames.spareLog(id), .spareLog(id)),
                 (FileNames.manifest(id), .manifest(id)),
@@ -39,7 +53,9 @@ import Testing
         "", "root", "ROOT ", "seg/", "seg/a.doc", "seg/000000000000000A.doc",
         "seg/00000000000000001.doc", "seg/0000000000000001.doc.", "seg/0000000000000001.key",
         "seg/0000000000000001.0000000000000002.doc", "seg/0000000000000001.0000000000000002",
-        "seg/0000000000000001-0000000000000002.key", "0000000000000001.doc",
+        "seg/0000000000000001-0000000000000002.key", "seg/0000000000000001.q8",
+        "seg/0000000000000001.0000000000000002.fts", "seg/0000000000000001.0000000000000002gr",
+        "0000000000000001.doc",
         "./seg/0000000000000001.doc", "seg//0000000000000001.doc", "tmp/x",
         "wal/W-0000000000000003-0000000000000004.mwal.bak", "wal/W-0000000000000003.mwal",
         "wal/free/W-0000000000000003.mwal", "manifest/M-000000000000000g.mman",

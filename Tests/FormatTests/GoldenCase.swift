@@ -330,6 +330,25 @@ extension GoldenCase {
         let later: [(title: String, edit: ManifestEdit)] = [
             ("Collection renamed", .collectionRenamed(id: 1, name: "texts")),
             ("Collection dropped", .collectionDropped(id: 1)),
+            ("Segment dropped", .segmentDropped(id: 7)),
+            (
+                "Derived file",
+                .derived(
+                    DerivedEntry(
+                        segmentID: 7,
+                        kindNumber: DerivedKind.graph.rawValue,
+                        file: SealedFileReference(
+                            fileID: 14,
+                            byteCount: 1_280,
+                            footerChecksum: 0x89AB_CDEF
+                        )
+                    )
+                )
+            ),
+            (
+                "Derived file dropped",
+                .derivedDropped(segmentID: 7, kindNumber: DerivedKind.columns.rawValue)
+            ),
         ]
         let cases = (edits + later).map { title, edit in
             GoldenCase(
@@ -346,18 +365,7 @@ extension GoldenCase {
         let all = written { writer in
             for (_, edit) in edits { edit.encode(into: &writer) }
         }
-        let dropped = ManifestEdit.segmentDropped(id: 7)
         return cases + [
-            GoldenCase(
-                file: "manifest.hex",
-                title: "Segment dropped",
-                encode: { written { dropped.encode(into: &$0) } },
-                decode: { bytes throws(FormatError) in
-                    try whole(bytes) { reader throws(FormatError) in
-                        try ManifestEdit.decode(&reader)
-                    } == dropped
-                }
-            ),
             record(
                 "manifest.hex",
                 "Record",
@@ -370,7 +378,7 @@ extension GoldenCase {
                     operationCount: 7,
                     payloadByteCount: all.count
                 )
-            ) { all },
+            ) { all }
         ]
     }
 }

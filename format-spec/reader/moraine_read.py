@@ -440,7 +440,8 @@ KEY_BLOCKS, FENCES, FILTER = 16, 17, 18
 SPACES, VECTORS, ROW_MAP, NORMS = 31, 32, 33, 34
 SUMMARY, CONTAINERS = 48, 49
 CHECKSUM_TABLE = 255
-FIRST_SECTION = {b"DC": 64, b"KY": 4096, b"VC": 4096, b"DL": 64}
+FIRST_SECTION = {b"DC": 64, b"KY": 4096, b"VC": 4096, b"DL": 64,
+                 b"Q8": 4096, b"GR": 4096, b"CL": 4096}
 SECTION_TYPES = {
     b"DC": {BLOCKS, BLOCK_INDEX, SCHEMA, INPUTS, REMOVALS, EXPIRIES},
     b"VC": {SPACES, VECTORS, ROW_MAP, NORMS},
@@ -449,7 +450,7 @@ SECTION_TYPES = {
 
 
 class SealedFile:
-    """A .doc, .key, .vec or .del file: header and footer are checked, the rest by verify()."""
+    """A file of a segment: header and footer are checked, the rest by verify()."""
 
     def __init__(self, data, file, kind=None, store=None, named=None):
         """`named` is what the manifest says: fileID, byteCount, footerChecksum."""
@@ -786,6 +787,8 @@ NamedLog = namedtuple("NamedLog", "sequence epoch firstLSN")
 Counters = namedtuple("Counters", "nextFileID nextCollectionID")
 LogDropped = namedtuple("LogDropped", "sequence")
 SegmentDropped = namedtuple("SegmentDropped", "segment")
+Derived = namedtuple("Derived", "segment kind fileID byteCount footerChecksum")
+DerivedDropped = namedtuple("DerivedDropped", "segment kind")
 Floor = namedtuple("Floor", "lsn commitTime")
 Rename = namedtuple("Rename", "collection name")
 Drop = namedtuple("Drop", "collection")
@@ -850,6 +853,11 @@ def read_edit(cursor):
         return Drop(read_collection_id(cursor))
     if tag == 10:
         return SegmentDropped(cursor.varint())
+    if tag == 11:
+        return Derived(cursor.varint(), cursor.u8(), cursor.varint(), cursor.varint(),
+                       cursor.u32())
+    if tag == 12:
+        return DerivedDropped(cursor.varint(), cursor.u8())
     raise Refused(f"{cursor.file}: offset {cursor.offset}: newer: manifest edit {tag}")
 
 
@@ -873,6 +881,8 @@ class State:
 
     def __init__(self):
         self.collections, self.segments, self.deletions, self.logs = {}, {}, {}, {}
+        # Derived files by segment and kind: named here, and not needed to read the store.
+        self.derived = {}
         self.counters, self.floor = Counters(0, 0), Floor(0, 0)
 
     def apply(self, cursor, edit):
@@ -899,8 +909,13 @@ class State:
             if self.logs.pop(edit.sequence, None) is None:
                 raise cursor.damage(f"unknown log file {edit.sequence} is dropped")
         elif isinstance(edit, SegmentDropped):
-            self.segments.pop(edit.segment, None)
-            self.deletions.pop(edit.segment, None)
+            self.drop_segment(edit.segment)
+        elif isinstance(edit, Derived):
+            if edit.segment not in self.segments:
+                raise cursor.damage(f"a derived file of unknown segment {edit.segment}")
+            self.derived[edit.segment, edit.kind] = edit
+        elif isinstance(edit, DerivedDropped):
+            self.derived.pop((edit.segment, edit.kind), None)
         elif edit.lsn < self.floor.lsn:
             raise cursor.damage("the floor goes down")
         else:
@@ -916,15 +931,21 @@ class State:
         if segment.id in self.segments:
             raise cursor.damage(f"segment {segment.id} is added twice")
         for replaced in segment.inputs:
-            self.segments.pop(replaced, None)
-            self.deletions.pop(replaced, None)
+            self.drop_segment(replaced)
         self.segments[segment.id] = segment
+
+    def drop_segment(self, number):
+        self.segments.pop(number, None)
+        self.deletions.pop(number, None)
+        self.derived = {place: named for place, named in self.derived.items()
+                        if place[0] != number}
 
     def check(self, file, manifest_id):
         """nextFileID and nextCollectionID are above every id in use."""
         file_ids = [manifest_id, *self.logs]
         file_ids += [named.fileID for s in self.segments.values() for named in s.files.values()]
         file_ids += [named.fileID for named in self.deletions.values()]
+        file_ids += [named.fileID for named in self.derived.values()]
         if max(file_ids) >= self.counters.nextFileID:
             raise Damage(file, RECORDS_START, "nextFileID is not above every id in use")
         if max(self.collections, default=0) >= self.counters.nextCollectionID:
@@ -1691,7 +1712,8 @@ def describe(path):
     if header.kind not in FIRST_SECTION:
         raise Refused(f"{file}: newer: file kind {header.kind}")
     sealed = SealedFile(data, file)
-    content = DESCRIBE[header.kind](sealed)
+    # Derived files are told by their sections alone.
+    content = DESCRIBE[header.kind](sealed) if header.kind in DESCRIBE else {}
     entries = sealed.read_directory()
     return {"header": header, "sections": entries, **content, "footer": sealed.footer}
 

@@ -67,13 +67,15 @@ class Goldens(unittest.TestCase):
     def test_manifest(self):
         parts = golden("manifest.hex")
         later = b"".join(parts.pop(title) for title in (
-            "Collection renamed", "Collection dropped", "Segment dropped"))
+            "Collection renamed", "Collection dropped", "Segment dropped", "Derived file",
+            "Derived file dropped"))
         edits = b"".join(data for title, data in parts.items() if title != "Record")
         cursor = reader.Cursor(edits + later, "M", 0, "edit")
-        read = [reader.read_edit(cursor) for _ in range(10)]
+        read = [reader.read_edit(cursor) for _ in range(12)]
         cursor.expect_end()
-        self.assertEqual(read[7:],
-                         [reader.Rename(1, "texts"), reader.Drop(1), read[9]])
+        self.assertEqual(read[7:9], [reader.Rename(1, "texts"), reader.Drop(1)])
+        self.assertEqual(read[10:], [reader.Derived(7, 2, 14, 1280, 0x89ABCDEF),
+                                     reader.DerivedDropped(7, 3)])
         self.assertIsInstance(read[9], reader.SegmentDropped)
         self.assertEqual(parts["Record"][40 : 40 + len(edits)], edits)
 

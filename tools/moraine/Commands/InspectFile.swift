@@ -69,7 +69,7 @@ extension Call {
     fileprivate func checkLook(_ kind: FileKind) throws(Failure) {
         let useful: [String] =
             switch kind {
-            case .root, .deletions: []
+            case .root, .deletions, .codes, .graph, .columns: []
             case .manifest: ["--record", "--offset"]
             case .log: ["--record", "--offset", "--key"]
             case .document, .key: ["--block", "--row", "--key", "--from", "--to"]
@@ -99,7 +99,7 @@ private func show(
             store.collectionIDs().merging(file.createdCollections) { _, new in new }
         }
         try call.printLogs([file], look, store)
-    case .document, .key, .vector, .deletions:
+    case .document, .key, .vector, .deletions, .codes, .graph, .columns:
         let look = try call.look {
             store.collectionIDs().merging(schema(of: file, store)) { _, new in new }
         }

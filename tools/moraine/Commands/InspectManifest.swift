@@ -155,6 +155,13 @@ private func describe(_ edit: ManifestEdit) -> Description {
     func named(_ name: String, _ fields: Description.Fields) -> Description {
         .object([("edit", .text(name))] + fields)
     }
+    func kind(_ segmentID: UInt64, _ number: UInt8) -> Description.Fields {
+        let name = DerivedKind(rawValue: number)?.name
+        return [
+            ("segmentID", .number(segmentID)),
+            ("kind", name.map { .text($0) } ?? .number(number)),
+        ]
+    }
     switch edit {
     case .counters(let nextFileID, let nextCollectionID):
         return named(
@@ -204,6 +211,13 @@ private func describe(_ edit: ManifestEdit) -> Description {
         return named("collectionDropped", [("collectionID", .number(id))])
     case .segmentDropped(let id):
         return named("segmentDropped", [("segmentID", .number(id))])
+    case .derived(let entry):
+        return named(
+            "derived",
+            kind(entry.segmentID, entry.kindNumber) + [("file", describe(entry.file))]
+        )
+    case .derivedDropped(let segmentID, let kindNumber):
+        return named("derivedDropped", kind(segmentID, kindNumber))
     }
 }
 

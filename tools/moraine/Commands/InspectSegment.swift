@@ -62,6 +62,8 @@ func describeSections(_ walk: inout SealedWalk, _ store: InspectedStore) {
         case .key: try describeKeys(&walk)
         case .deletions: try describeDeletions(&walk)
         case .vector: try describeSpaces(&walk)
+        // Their sections are told by their pages.
+        case .codes, .graph, .columns: break
         case .root, .log, .manifest: break
         }
     } catch {

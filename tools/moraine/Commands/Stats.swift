@@ -62,7 +62,9 @@ private struct StoreReport {
         let stored = segments.reduce(0) { $0 + $1.storedByteCount }
         let memory = collections.reduce(0) { $0 + $1.memoryByteCount }
         let live = segments.reduce(memory) { $0 + $1.liveByteCount }
-        let used = files.byteCount - files.logByteCount + figures.logByteCount
+        // Derived files are told apart: how many there are is a matter of how far indexing is.
+        let used =
+            files.byteCount - files.derivedByteCount - files.logByteCount + figures.logByteCount
         let sources = figures.segmentCount + (figures.lsn > figures.floor ? 1 : 0)
         return [
             ("lsn", .number(figures.lsn)), ("time", .time(version.time)),
@@ -111,6 +113,7 @@ private struct StoreReport {
             ("keyByteCount", .number(report.entry.key.byteCount)),
             ("vectorByteCount", .number(report.entry.vector?.byteCount ?? 0)),
             ("deletionsByteCount", .number(files.deletions[report.entry.id] ?? 0)),
+            ("derivedByteCount", .number(files.derived[report.entry.id] ?? 0)),
             ("compressionRatio", ratio(report.rawByteCount, report.storedByteCount)),
             ("liveShare", .json(decimal(report.liveShare, digits: 3))),
         ]
@@ -127,10 +130,14 @@ private struct StoreFiles {
     private var counts: [String: (fileCount: UInt64, byteCount: UInt64)] = [:]
     /// Bytes of deletion files by segment.
     private(set) var deletions: [UInt64: UInt64] = [:]
+    /// Bytes of derived files by segment.
+    private(set) var derived: [UInt64: UInt64] = [:]
     private var unlisted: (fileCount: UInt64, byteCount: UInt64) = (0, 0)
 
     /// The kinds in the order in which they are printed.
-    private static let kinds = ["document", "key", "vector", "deletions", "log", "manifest"]
+    private static let kinds = [
+        "document", "key", "vector", "deletions", "derived", "log", "manifest",
+    ]
 
     /// - Parameter segments: those of the newest state.
     init(_ folder: String, _ segments: [SegmentReport]) throws(Failure) {
@@ -150,8 +157,12 @@ private struct StoreFiles {
                     if !listed.contains(segment) {
                         unlisted.fileCount += 1
                         unlisted.byteCount += info.byteCount
-                    } else if Self.kind(of: name) == "deletions" {
-                        deletions[segment, default: 0] += info.byteCount
+                        continue
+                    }
+                    switch Self.kind(of: name) {
+                    case "deletions": deletions[segment, default: 0] += info.byteCount
+                    case "derived": derived[segment, default: 0] += info.byteCount
+                    default: break
                     }
                 }
             } catch {
@@ -165,7 +176,7 @@ private struct StoreFiles {
     private static func segment(of name: String) -> UInt64? {
         switch FileNames.parse(name) {
         case .document(let segment), .vector(let segment), .key(let segment, _),
-            .deletions(let segment, _):
+            .deletions(let segment, _), .derived(_, let segment, _):
             segment
         default: nil
         }
@@ -177,6 +188,7 @@ private struct StoreFiles {
         case .key: "key"
         case .vector: "vector"
         case .deletions: "deletions"
+        case .derived: "derived"
         case .log, .spareLog: "log"
         case .manifest: "manifest"
         default: "other"
@@ -187,6 +199,9 @@ private struct StoreFiles {
         counts[kind, default: (0, 0)].fileCount += 1
         counts[kind, default: (0, 0)].byteCount += byteCount
     }
+
+    /// Bytes of files that can be made again, but for keys.
+    var derivedByteCount: UInt64 { counts["derived"]?.byteCount ?? 0 }
 
     var byteCount: UInt64 { counts.values.reduce(0) { $0 + $1.byteCount } }
     /// Bytes of log files, unused parts and spare files included.

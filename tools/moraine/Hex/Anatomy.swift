@@ -38,7 +38,8 @@ final class Anatomy {
             switch try file.header.get().kind {
             case .root: try walkRoot()
             case .log, .manifest: try walkLog()
-            case .document, .key, .vector, .deletions: try walkSealed()
+            case .document, .key, .vector, .deletions, .codes, .graph, .columns:
+                try walkSealed()
             }
         } catch {
             _ = store.damage(error)

@@ -44,6 +44,14 @@ package struct FieldGrammar: Sendable {
         8: ("collectionRenamed", FieldGrammar("varint id · prefixed name")),
         9: ("collectionDropped", FieldGrammar("varint id")),
         10: ("segmentDropped", FieldGrammar("varint segment id")),
+        11: (
+            "derived",
+            FieldGrammar(
+                "varint segment id · u8 kind · varint fileID · varint byteCount · "
+                    + "u32 footerChecksum"
+            )
+        ),
+        12: ("derivedDropped", FieldGrammar("varint segment id · u8 kind")),
     ]
 
     /// The operations of a commit by tag (log.md).

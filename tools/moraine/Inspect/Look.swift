@@ -143,6 +143,9 @@ extension StoreState {
         for deletions in deletions.values {
             names.insert(FileNames.deletions(deletions.segmentID, fileID: deletions.file.fileID))
         }
+        for segment in segments {
+            names.formUnion(derivedEntries(of: segment.id).compactMap(\.name))
+        }
         return names
     }
 }

@@ -56,7 +56,8 @@ struct MapDrawing {
     private mutating func drawLegend() {
         let items: [(String, String)] = [
             ("documents", Palette.document), ("vectors", Palette.vector), ("keys", Palette.key),
-            ("deletions", Palette.deletions), ("log", Palette.log),
+            ("deletions", Palette.deletions), ("derived", Palette.derived),
+            ("log", Palette.log),
             ("manifest, ROOT", Palette.manifest),
             ("spare log", Palette.spare), ("not listed", Palette.unlisted),
         ]
@@ -203,6 +204,7 @@ struct MapDrawing {
         case .vector: Palette.vector
         case .key: Palette.key
         case .deletions: Palette.deletions
+        case .codes, .graph, .columns: Palette.derived
         case .root, .manifest, .log: Palette.manifest
         }
     }
@@ -213,6 +215,7 @@ struct MapDrawing {
         case .vector: "vectors"
         case .key: "keys"
         case .deletions: "deletions"
+        case .codes, .graph, .columns: "derived"
         case .root, .manifest, .log: "other"
         }
     }

@@ -101,6 +101,7 @@ enum Palette {
     static let vector = "#e08a3c"
     static let key = "#5a9e6f"
     static let deletions = "#8a6bb1"
+    static let derived = "#4aa3a3"
     static let log = "#b8a13a"
     static let manifest = "#7d8794"
     static let spare = "#c4c9cf"

@@ -135,6 +135,11 @@ struct StoreMap {
         if let file = deletions?.file {
             files.append((.deletions, FileNames.deletions(entry.id, fileID: file.fileID), file))
         }
+        for derived in state.derivedEntries(of: entry.id) {
+            if let kind = derived.kind, let name = derived.name {
+                files.append((kind.fileKind, name, derived.file))
+            }
+        }
         let parts = files.map { kind, name, file in
             let path = FileNames.path(store.folder, name)
             let found = (try? store.fileSystem.info(path)).flatMap { $0 }?.byteCount
