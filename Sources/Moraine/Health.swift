@@ -31,8 +31,8 @@ extension Store {
         public struct Reason: Sendable {
             /// Which kind of thing, in a word.
             ///
-            /// Now `poisoned`, `checkpoint-failed`, `damaged`, `snapshot-too-old`, `reserve-reached`; later versions
-            /// may add words.
+            /// Now `poisoned`, `checkpoint-failed`, `indexing-failed`, `damaged`,
+            /// `snapshot-too-old`, `reserve-reached`; later versions may add words.
             public let kind: String
             /// What is wrong, for a person.
             public let message: String
@@ -90,6 +90,7 @@ extension Store.Health.Reason {
         switch reason {
         case .poisoned(let error): self.init("poisoned", error, isFailure: true)
         case .checkpointFailed(let error): self.init("checkpoint-failed", error)
+        case .indexingFailed(let error): self.init("indexing-failed", error)
         case .damaged(let finding):
             self.init(
                 "damaged",

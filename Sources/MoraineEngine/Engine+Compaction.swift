@@ -62,7 +62,7 @@ extension Engine {
         try checkpoint()
         // Inputs go with the last of what was at work on them.
         defer { reaper.reap(options.fileSystem, folder: folder) }
-        return try compactions.exclusively { () throws(StoreError) in
+        return try compactions.jobs.exclusively { () throws(StoreError) in
             // One threads more than needed is harmless; without background threads there is one.
             let width = options.runsInBackground ? width ?? WorkerThread.processorCount : 1
             let made = Mutex(CompactionProgress())
@@ -142,7 +142,7 @@ extension Engine {
     /// Has the segments looked at, if this engine compacts by itself.
     func requestCompaction() {
         guard writer != nil, options.runsInBackground, options.compactsInBackground else { return }
-        compactions.request()
+        compactions.jobs.request()
     }
 
     // MARK: By hand
@@ -256,6 +256,7 @@ extension Engine {
             if error.isFailedSync { withWriter { $0.poison(error) } }
             throw error
         }
+        requestIndexes()
     }
 
     private func writeDeletions(_ dead: DeadRows, of segment: Segment, lsn: UInt64)

@@ -63,7 +63,10 @@ extension Engine {
         try withWriter { writer throws(StoreError) in try writer.beginPurge() }
         defer { withWriter { $0.endPurge() } }
         try checkpoint()
-        let rewritten = try rewrite(PurgedKeys(keys), progress)
+        // A build under way reads the segments that are to go, and writes what it finds in them.
+        let rewritten = try indexing.jobs.exclusively(givingUp: true) { () throws(StoreError) in
+            try rewrite(PurgedKeys(keys), progress)
+        }
         report.segmentCount = rewritten.count
         try dropOldLogs()
         try waitForFiles(of: rewritten, milliseconds: waitMilliseconds)
@@ -132,7 +135,7 @@ extension Engine {
         _ keys: PurgedKeys,
         _ progress: @escaping @Sendable (CompactionProgress) -> Bool
     ) throws(StoreError) -> [UInt64] {
-        try compactions.exclusively { () throws(StoreError) in
+        try compactions.jobs.exclusively { () throws(StoreError) in
             defer { reaper.reap(options.fileSystem, folder: folder) }
             var rewritten: [UInt64] = []
             // Rows first: a tombstone goes once no other segment has a row of its key. A segment is

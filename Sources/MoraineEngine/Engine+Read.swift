@@ -32,7 +32,7 @@ extension Engine {
         guard writer == nil else { return }
         try refreshing.withLock { _ throws(StoreError) in
             let known = Dictionary(
-                uniqueKeysWithValues: old.segments.map { ($0.segment.id, $0.segment) }
+                uniqueKeysWithValues: old.segments.map { ($0.segment.id, $0) }
             )
             let opened = try Self.read(folder, options, cache: cache, known: known)
             let version = Version(
@@ -74,7 +74,8 @@ extension Engine {
         }
         commits?.close()
         syncs.withLock { $0 }?.close()
-        compactions.close()
+        compactions.jobs.close()
+        indexing.jobs.close()
         logPreparation.withLock { $0 }?.close()
         var failure: StoreError?
         if writer != nil, WorkerThread.processID == processID {

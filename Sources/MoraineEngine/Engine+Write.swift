@@ -169,9 +169,11 @@ extension Engine {
     /// Runs `body` under the commit lock once the memtable has room, and, for logged commits, once
     /// no earlier commit is in memory only.
     ///
-    /// Writers wait here while a checkpoint is written, and while there are too many segments.
+    /// Writers wait here while a checkpoint is written, and while there are too many segments or
+    /// too many rows without their derived files.
     func makeRoom(isLogged: Bool, _ body: (Writer) -> Void) throws(StoreError) {
         var waitsForMerges = options.runsInBackground && options.compactsInBackground
+        var waitsForIndexes = true
         while true {
             let obstacle = withWriter { writer -> Obstacle? in
                 let mustFlush = isLogged && writer.unloggedLSN > writer.state.floor
@@ -184,6 +186,7 @@ extension Engine {
                     if waitsForMerges, writer.segments.count >= options.segmentLimit {
                         return .tooManySegments
                     }
+                    if waitsForIndexes, isAheadOfIndexes { return .tooFewIndexes }
                     writer.seal()
                     checkpoints.withLock { $0 }?.request()
                 } else if !isLogged, writer.wantsEarlyCheckpoint, writer.poison == nil {
@@ -199,7 +202,8 @@ extension Engine {
             case .checkpoint: try waitForCheckpoint()
             case .tooManySegments:
                 // Merges that cannot help, being paused or out of space, must not stop all writing.
-                waitsForMerges = compactions.waitForMerge()
+                waitsForMerges = compactions.jobs.waitForOne()
+            case .tooFewIndexes: waitsForIndexes = indexing.jobs.waitForOne()
             }
         }
     }
@@ -208,6 +212,7 @@ extension Engine {
     private enum Obstacle {
         case checkpoint
         case tooManySegments
+        case tooFewIndexes
     }
 
     private func waitForCheckpoint() throws(StoreError) {
@@ -257,6 +262,7 @@ extension Engine {
         }
         reaper.reap(options.fileSystem, folder: folder)
         requestCompaction()
+        requestIndexes()
     }
 
     private func buildAndInstallCheckpoint() throws(StoreError) {

@@ -27,6 +27,7 @@ package final class Engine: Sendable {
     let snapshots: SnapshotRegistry
     let scrubber: Scrubber
     package let compactions: CompactionScheduler
+    package let indexing: IndexScheduler
     let reaper: FileReaper
     /// Held while what was built is taken into the store; taken before the commit lock.
     let installing = Mutex(())
@@ -192,7 +193,7 @@ package final class Engine: Sendable {
         _ folder: String,
         _ options: EngineOptions,
         cache: BlockCache,
-        known: [UInt64: Segment]
+        known: [UInt64: SegmentView]
     ) throws(StoreError) -> OpenedState {
         var attempt = 0
         while true {
@@ -237,6 +238,7 @@ package final class Engine: Sendable {
         snapshots = SnapshotRegistry(options: options)
         scrubber = Scrubber(options: options, folder: folder, storeID: opened.root.storeID)
         compactions = CompactionScheduler(threadCount: options.compactionThreadCount)
+        indexing = IndexScheduler(options: options)
         let isThreaded = options.runsInBackground
         let owner = WeakEngine()
         reaper = FileReaper {
@@ -262,7 +264,8 @@ package final class Engine: Sendable {
         writer =
             lock == nil ? nil : Writer(options: options, folder: folder, opened: opened, ids: ids)
         owner.engine = self
-        compactions.serve(self)
+        compactions.jobs.serve(self)
+        indexing.jobs.serve(self)
     }
 
     /// Starts the writer's threads, and the writer itself when there are commits to make safe.
@@ -308,5 +311,6 @@ package final class Engine: Sendable {
         if withWriter({ $0.isFull }) { work.request() }
         watchDescriptors()
         requestCompaction()
+        requestIndexes()
     }
 }

@@ -11,6 +11,8 @@ package struct EngineHealth: Sendable {
         case poisoned(StoreError)
         /// Writing memory to segments failed; it is tried again.
         case checkpointFailed(StoreError)
+        /// A derived file could not be made: searches work, slower; it is tried again.
+        case indexingFailed(StoreError)
         /// The scrubber found bytes that are not what was written.
         case damaged(Finding)
         /// The disk is filled up to its reserve: only deletes are taken.
@@ -40,6 +42,7 @@ extension Engine {
             if let failure { health.reasons.append(.checkpointFailed(failure)) }
             if let free { health.reasons.append(.reserveReached(freeByteCount: free)) }
         }
+        if let failure = indexing.failure { health.reasons.append(.indexingFailed(failure)) }
         health.reasons += scrubber.statistics.findings.map { .damaged($0) }
         let newest = current.withLock { $0 }
         health.reasons += snapshots.list(beside: newest).pins.filter(\.isOverAge)

@@ -44,6 +44,16 @@ package struct EngineOptions: Sendable {
     package var compactionThreadCount = max(1, WorkerThread.processorCount - 1)
     /// Segments at which writers wait for compaction.
     package var segmentLimit = 64
+    /// Make derived files when segments lack them, on threads of its own.
+    ///
+    /// Only with `runsInBackground`; false: only when asked to.
+    package var indexesInBackground = true
+    /// Threads that make derived files in the background: all processors but one.
+    package var indexThreadCount = max(1, WorkerThread.processorCount - 1)
+    /// Rows with vectors in segments without their derived files at which writers wait.
+    package var unindexedRowLimit = 200_000
+    /// The derived files that are made and used.
+    package var indexFormats = IndexFormat.all
     /// The age at which a pin expires, in milliseconds; `nil`: never.
     package var snapshotAgeMilliseconds: UInt64? = 3_600_000
     /// False: pins above that age are reported and stay.

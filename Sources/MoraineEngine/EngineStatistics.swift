@@ -49,8 +49,12 @@ package struct EngineStatistics: Sendable {
     /// Bytes of live log records.
     package var logByteCount: UInt64 = 0
     package var logFileCount = 0
-    /// Bytes of segment files.
+    /// Bytes of segment files, but for derived ones.
     package var segmentByteCount: UInt64 = 0
+    /// Bytes of derived files that searches use.
+    package var derivedByteCount: UInt64 = 0
+    /// Rows with vectors in segments that still lack derived files for them.
+    package var unindexedRowCount = 0
     package var commitCount: UInt64 = 0
     /// Syncs of the log.
     package var syncCount: UInt64 = 0
@@ -74,6 +78,10 @@ package struct EngineStatistics: Sendable {
     /// Merges that run in the background now.
     package var runningCompactionCount = 0
     package var isCompactionPaused = false
+    package var indexes = IndexCounters()
+    /// Builds of derived files that run in the background now.
+    package var runningIndexCount = 0
+    package var isIndexingPaused = false
     /// Descriptors of segment files; those of a reader are not counted.
     package var openFileCount = 0
 }
@@ -96,6 +104,7 @@ extension Engine {
                 result.rowCount += view.segment.rowCount
                 result.deadRowCount += view.dead.count
                 result.segmentByteCount += view.segment.byteCount
+                result.derivedByteCount += view.indexes.byteCount
             }
             if writer == nil {
                 result.memtableByteCount = version.memtables.reduce(0) { $0 + $1.byteCount }
@@ -106,8 +115,11 @@ extension Engine {
         result.blockCacheMisses = blocks.missCount
         result.blockCacheByteCount = blocks.byteCount
         result.isReadOnly = writer == nil
-        result.runningCompactionCount = compactions.runningCount
-        result.isCompactionPaused = compactions.isPaused
+        result.runningCompactionCount = compactions.jobs.runningCount
+        result.runningIndexCount = indexing.jobs.runningCount
+        result.isIndexingPaused = indexing.jobs.isPaused
+        result.unindexedRowCount = unindexedRowCount
+        result.isCompactionPaused = compactions.jobs.isPaused
         guard writer != nil else {
             let followed = followed.withLock { $0 }
             result.floor = followed.floor
@@ -125,8 +137,10 @@ extension Engine {
             result.syncCount = writer.retiredSyncCount + (writer.log?.syncCount ?? 0)
             result.checkpointCount = writer.checkpointCount
             result.volume = writer.volume
-            result.lastBackgroundError = writer.checkpointFailure ?? compactions.failure
+            result.lastBackgroundError =
+                writer.checkpointFailure ?? compactions.failure ?? indexing.failure
             result.compactions = writer.compactions
+            result.indexes = writer.indexes
             result.poison = writer.poison
         }
         return result

@@ -110,7 +110,8 @@ extension Engine {
         snapshots.expire()
         if writer != nil { reaper.reap(options.fileSystem, folder: folder) }
         let expiry = snapshots.millisecondsToExpiry
-        return [expiry, scrubber.tick(self), closeUnusedDescriptors()].compactMap { $0 }.min()
+        return [expiry, scrubber.tick(self), closeUnusedDescriptors(), retryIndexes()]
+            .compactMap { $0 }.min()
     }
 
     /// How long a segment's file that nobody reads stays open.
@@ -153,6 +154,7 @@ extension Engine {
         guard options.runsInBackground else { return }
         let delay = [
             snapshots.millisecondsToExpiry, scrubber.millisecondsToStep, millisecondsToClosing,
+            indexing.memory.millisecondsToRetry,
         ].compactMap { $0 }
         if let least = delay.min() { Maintenance.shared.request(self, afterMilliseconds: least) }
     }

@@ -47,7 +47,7 @@ struct StoreOpener {
     /// Beside a live writer: believe nothing that is not promised.
     let promisedOnly: Bool
     /// Segments of an earlier opening, by id.
-    var known: [UInt64: Segment] = [:]
+    var known: [UInt64: SegmentView] = [:]
 
     private var fileSystem: any FileSystem { options.fileSystem }
 
@@ -75,7 +75,8 @@ struct StoreOpener {
         for case .failure(let error) in copies.copies { opened.notes.append(error) }
         if let torn = manifest.torn { opened.notes.append(torn) }
         for entry in state.segments {
-            let view = try view(of: entry, state, root)
+            var view = try view(of: entry, state, root)
+            openIndexes(of: &view, state, root, &opened.notes)
             opened.segments.append(view)
             opened.floorDead[entry.id] = view.dead
         }
@@ -91,7 +92,7 @@ struct StoreOpener {
         throws(StoreError) -> SegmentView
     {
         let segment: Segment
-        if let open = known[entry.id], open.entry == entry {
+        if let open = known[entry.id]?.segment, open.entry == entry {
             segment = open
         } else {
             segment = try Segment(
@@ -128,6 +129,39 @@ struct StoreOpener {
             dead = read.rows
         }
         return SegmentView(segment: segment, dead: dead)
+    }
+
+    /// Opens the derived files of a segment, as far as they are there and sound: the store does not
+    /// need them, and its writer makes them anew.
+    private func openIndexes(
+        of view: inout SegmentView,
+        _ state: StoreState,
+        _ root: Root,
+        _ notes: inout [StoreError]
+    ) {
+        let known = known[view.segment.id]
+        for format in options.indexFormats {
+            guard let file = state.derived[view.segment.id]?[format.kind.rawValue] else { continue }
+            if let open = known?.indexes[format.kind], open.entry.file == file,
+                known?.segment === view.segment
+            {
+                view.indexes[format.kind] = open
+                continue
+            }
+            do throws(StoreError) {
+                let source = IndexSource(
+                    fileSystem: fileSystem,
+                    folder: folder,
+                    storeID: root.storeID,
+                    segment: view.segment,
+                    indexes: view.indexes
+                )
+                view.indexes[format.kind] = try format.file(file, source)
+            } catch {
+                // Beside a writer a newer file may have taken its place meanwhile.
+                if !promisedOnly { notes.append(error) }
+            }
+        }
     }
 
     /// Replays the log above the floor into a memtable.

@@ -25,6 +25,9 @@ package final class Segment: Sendable {
         entry.document.byteCount + entry.key.byteCount + (entry.vector?.byteCount ?? 0)
     }
 
+    /// Rows that have a vector.
+    package var vectorCount: Int { vectors?.spaces.reduce(0) { $0 + $1.vectorCount } ?? 0 }
+
     /// Has the files removed when the last holder of this object lets go of it.
     func retire(_ reaper: FileReaper) { self.reaper.withLock { $0 = reaper } }
 
@@ -143,10 +146,11 @@ extension Segment {
     }
 }
 
-/// A segment and which of its rows are dead, as one version sees it.
+/// A segment, which of its rows are dead and what there is to search it by, as one version sees it.
 package struct SegmentView: Sendable {
     package let segment: Segment
-    package let dead: DeadRows
+    package internal(set) var dead: DeadRows
+    package internal(set) var indexes = SegmentIndexes()
 
     package var liveRowCount: Int { segment.rowCount - dead.count }
 }

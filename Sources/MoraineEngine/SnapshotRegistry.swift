@@ -218,8 +218,9 @@ final class SnapshotRegistry: Sendable {
             guard let version = entry.version else { continue }
             var byteCount: UInt64 = 0
             for view in version.segments where !live.contains(view.segment.id) {
-                byteCount += view.segment.byteCount
-                dropped[view.segment.id] = view.segment.byteCount
+                let fileByteCount = view.segment.byteCount + view.indexes.byteCount
+                byteCount += fileByteCount
+                dropped[view.segment.id] = max(dropped[view.segment.id] ?? 0, fileByteCount)
             }
             let memory = version.memtables.filter { !tables.contains(ObjectIdentifier($0)) }
             let age = age(of: entry)

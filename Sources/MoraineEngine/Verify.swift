@@ -43,7 +43,7 @@ extension Engine {
     }
 }
 
-private struct StoreCheck {
+struct StoreCheck {
     let options: EngineOptions
     let folder: String
     let progress: ((UInt64, UInt64) -> Void)?
@@ -57,7 +57,7 @@ private struct StoreCheck {
         self.progress = progress
     }
 
-    private var fileSystem: any FileSystem { options.fileSystem }
+    var fileSystem: any FileSystem { options.fileSystem }
 
     mutating func run() throws(StoreError) {
         do throws(StoreError) {
@@ -85,12 +85,13 @@ private struct StoreCheck {
         checkSegments(root, manifest.state)
         checkLog(root, manifest.state, hasWriter: hasWriter)
         checkWhole(hasWriter: hasWriter)
+        checkDerived(root, manifest.state)
         listUnchecked(root, manifest.state)
     }
 
     // MARK: Findings
 
-    private mutating func add(_ error: StoreError, _ kind: Finding.Kind) {
+    mutating func add(_ error: StoreError, _ kind: Finding.Kind) {
         let finding = Finding(error, kind, file: relative(error.path))
         if !report.findings.contains(finding) { report.findings.append(finding) }
     }
@@ -100,7 +101,7 @@ private struct StoreCheck {
         return path.hasPrefix(folder + "/") ? String(path.dropFirst(folder.count + 1)) : path
     }
 
-    private mutating func count(_ name: String) {
+    mutating func count(_ name: String) {
         report.fileCount += 1
         let info = try? fileSystem.info(FileNames.path(folder, name))
         report.byteCount += (info ?? nil)?.byteCount ?? 0
@@ -442,6 +443,7 @@ private struct StoreCheck {
             if let deletions = state.deletions[entry.id] {
                 named.insert(FileNames.deletions(entry.id, fileID: deletions.file.fileID))
             }
+            named.formUnion(state.derivedEntries(of: entry.id).compactMap(\.name))
         }
         for folderName in [""] + FileNames.folders {
             let path = folderName.isEmpty ? folder : FileNames.path(folder, folderName)

@@ -37,7 +37,11 @@ extension Writer {
     func compactionTask(_ ids: [UInt64]) -> CompactionTask {
         let chosen = Set(ids)
         let inputs = segments.filter { chosen.contains($0.segment.id) }.map { view in
-            SegmentView(segment: view.segment, dead: floorDead[view.segment.id] ?? view.dead)
+            SegmentView(
+                segment: view.segment,
+                dead: floorDead[view.segment.id] ?? view.dead,
+                indexes: view.indexes
+            )
         }
         let ancestors = inputs.flatMap { view in
             view.segment.files.documents.inputs.filter { state.dropped.contains($0) }
@@ -123,7 +127,10 @@ extension Writer {
         for entry in oldDeletions {
             removeQuietly(FileNames.deletions(entry.segmentID, fileID: entry.file.fileID))
         }
-        for segment in inputs { segment.retire(reaper) }
+        for view in views {
+            view.indexes.retire(reaper)
+            view.segment.retire(reaper)
+        }
     }
 }
 

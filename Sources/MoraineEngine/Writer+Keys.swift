@@ -98,16 +98,10 @@ struct KilledRows {
 
     func apply(to segments: inout [SegmentView]) {
         for (index, rows) in rows {
-            segments[index] = SegmentView(
-                segment: segments[index].segment,
-                dead: segments[index].dead.with(dead: rows)
-            )
+            segments[index].dead = segments[index].dead.with(dead: rows)
         }
         for range in ranges {
-            segments[range.index] = SegmentView(
-                segment: segments[range.index].segment,
-                dead: segments[range.index].dead.with(deadRange: range.rows)
-            )
+            segments[range.index].dead = segments[range.index].dead.with(deadRange: range.rows)
         }
     }
 }

@@ -92,6 +92,7 @@ final class Writer: @unchecked Sendable {
     var volume = WriteVolume()
     var checkpointCount: UInt64 = 0
     var compactions = CompactionCounters()
+    var indexes = IndexCounters()
     /// False while documents are purged: old log files are removed.
     var recyclesLogs = true
     /// Syncs of log files that are no longer current.

@@ -73,7 +73,10 @@ struct Inventory {
         var findings: [Finding] = []
         for name in try Inventory.names(plain, folder) {
             guard let place = FileNames.parse(name) else { continue }
-            found.append(Inventory.look(plain, folder, name, place, &findings))
+            let file = Inventory.look(plain, folder, name, place, &findings)
+            // Derived files hold nothing that is not elsewhere; another file may bear their name.
+            if DerivedKind.allCases.contains(where: { $0.fileKind == file.kind }) { continue }
+            found.append(file)
         }
         let counted = found.filter { $0.place != .lock }
         guard !counted.isEmpty else {

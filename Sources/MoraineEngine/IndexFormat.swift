@@ -1,0 +1,98 @@
+// What the engine knows of a kind of derived file: how to tell whether a segment should have one,
+// how to write it and how to open it. The bytes are the business of the modules below.
+
+package import MoraineFiles
+package import MoraineFormat
+import MoraineSegments
+package import MoraineStorage
+import MoraineVectors
+
+/// What reads a derived file.
+package protocol IndexReader: AnyObject, Sendable {
+    /// The file, for checks of its chunks.
+    var file: SealedFile { get }
+    /// Checks the frame, every chunk, and what the chunks hold; goes on after a finding.
+    func verify(_ report: (Finding) -> Void)
+}
+
+extension IndexReader {
+    package func verify(_ report: (Finding) -> Void) { file.verifyAll(report) }
+}
+
+/// What a derived file is made from and opened with.
+package struct IndexSource: Sendable {
+    package let fileSystem: any FileSystem
+    /// The store's folder.
+    package let folder: String
+    package let storeID: StoreID
+    package let segment: Segment
+    /// The derived files that are there already: a graph is made from codes.
+    package let indexes: SegmentIndexes
+
+    package init(
+        fileSystem: any FileSystem,
+        folder: String,
+        storeID: StoreID,
+        segment: Segment,
+        indexes: SegmentIndexes
+    ) {
+        self.fileSystem = fileSystem
+        self.folder = folder
+        self.storeID = storeID
+        self.segment = segment
+        self.indexes = indexes
+    }
+}
+
+/// A derived file to be written.
+package struct IndexTarget: Sendable {
+    package let source: IndexSource
+    /// The id of the new file.
+    package let fileID: UInt64
+    package let createdLSN: UInt64
+    /// Threads that may work on it.
+    package let width: Int
+    /// To be called at least once for each few milliseconds of work; throws to end it.
+    package let step: @Sendable () throws(StoreError) -> Void
+}
+
+/// A kind of derived file.
+package struct IndexFormat: Sendable {
+    package let kind: DerivedKind
+    /// True when a segment should have one, as far as can be told without reading: a build that
+    /// finds nothing to write is tried once in the life of an engine.
+    package let isWanted: @Sendable (Segment, SegmentIndexes) -> Bool
+    /// Opens the file; throws `corrupted` when it is damaged or was not made from this segment.
+    package let open:
+        @Sendable (IndexSource, SealedFileReference) throws(StoreError) -> any IndexReader
+    /// Writes and syncs the file, not its folder; `nil` when nothing is worth a file.
+    ///
+    /// On an error no file is left.
+    package let write: @Sendable (IndexTarget) throws(StoreError) -> SealedFileReference?
+
+    package init(
+        kind: DerivedKind,
+        isWanted: @escaping @Sendable (Segment, SegmentIndexes) -> Bool,
+        open:
+            @escaping @Sendable (IndexSource, SealedFileReference) throws(StoreError)
+            -> any IndexReader,
+        write: @escaping @Sendable (IndexTarget) throws(StoreError) -> SealedFileReference?
+    ) {
+        self.kind = kind
+        self.isWanted = isWanted
+        self.open = open
+        self.write = write
+    }
+
+    /// Every kind that this version makes, in the order in which a segment gets them.
+    package static let all: [IndexFormat] = []
+}
+
+extension IndexFormat {
+    /// Opens a file that the manifest names.
+    package func file(_ file: SealedFileReference, _ source: IndexSource) throws(StoreError)
+        -> DerivedFile
+    {
+        DerivedFile(kind, file, of: source.segment, reader: try open(source, file))
+    }
+}
