@@ -6,7 +6,10 @@
 
 extern const mk_code_kernels mk_scalar_code_kernels;
 #if defined(__x86_64__)
+extern const mk_code_kernels mk_avx2_code_kernels;
 extern const mk_code_kernels mk_vnni_code_kernels;
+#elif defined(__aarch64__)
+extern const mk_code_kernels mk_neon_code_kernels;
 #endif
 
 // Codes of a list to fetch ahead of their use: as many lines as a core can wait for at once.

@@ -22,6 +22,12 @@ static void dot_list(const uint8_t *codes, size_t n, const uint32_t *ids, size_t
     }
 }
 
+static void dot_planes(const uint8_t *codes, size_t n, size_t count, const int8_t *high,
+                       const int8_t *low, int32_t *out_high, int32_t *out_low) {
+    dot_rows(codes, n, count, high, out_high);
+    dot_rows(codes, n, count, low, out_low);
+}
+
 const mk_code_kernels mk_scalar_code_kernels = {
-    MK_CODES_SCALAR, "scalar", dot, dot_rows, dot_list,
+    MK_CODES_SCALAR, "scalar", dot, dot_rows, dot_list, dot_planes,
 };

@@ -124,6 +124,11 @@ package enum SectionType {
     package static let norms: UInt32 = 34
     package static let deletionSummary: UInt32 = 48
     package static let deadRowContainers: UInt32 = 49
+    package static let source: UInt32 = 64
+    package static let codeSpaces: UInt32 = 65
+    package static let codes: UInt32 = 66
+    package static let codeErrors: UInt32 = 67
+    package static let codeSquareSums: UInt32 = 68
     package static let checksumTable: UInt32 = 255
 
     /// True for sections whose content carries its own checksums.

@@ -142,6 +142,16 @@ package final class VectorSpace: Sendable {
         return row
     }
 
+    /// The error for a norm that no valid vector has.
+    func invalidNorm(at ordinal: Int) -> StoreError {
+        file.damage(
+            "a vector's norm cannot be",
+            at: normSection.entry.offset + UInt64(ordinal) * 4,
+            expected: "a finite norm that the metric allows",
+            found: "another"
+        )
+    }
+
     private func damage(
         at ordinal: Int,
         _ what: String,

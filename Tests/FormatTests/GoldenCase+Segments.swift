@@ -243,6 +243,15 @@ extension GoldenCase {
         vectorCount: 2,
         metric: .cosine
     )
+    private static let source = DerivedSource(
+        SealedFileReference(fileID: 70, byteCount: 1, footerChecksum: 0x0123_4567)
+    )
+    private static let codedSpace = CodeSpaceEntry(
+        VectorSpaceEntry(collectionID: 1, dimensions: 300, vectorCount: 1024, metric: .cosine),
+        scale: 0x1p-8,
+        leastNorm: 0.5,
+        largestNorm: 3
+    )
     private static let summary = DeletionSummary(
         segmentID: 7,
         lsn: 300,
@@ -323,6 +332,28 @@ extension GoldenCase {
                         decoding: try reader.readBytes(KeyFilterHeader.byteCount, "filter")
                     )
                 } == filter
+            }
+        ),
+        GoldenCase(
+            file: "segment.hex",
+            title: "Source",
+            table: ("codes.md", "Source"),
+            encode: { written { source.encode(into: &$0) } },
+            decode: { bytes throws(FormatError) in
+                try whole(bytes) { reader throws(FormatError) in
+                    try DerivedSource(decoding: &reader)
+                } == source
+            }
+        ),
+        GoldenCase(
+            file: "segment.hex",
+            title: "Coded space",
+            table: ("codes.md", "Coded space"),
+            encode: { written { codedSpace.encode(into: &$0) } },
+            decode: { bytes throws(FormatError) in
+                try whole(bytes) { reader throws(FormatError) in
+                    try CodeSpaceEntry(decoding: &reader)
+                } == codedSpace
             }
         ),
     ]

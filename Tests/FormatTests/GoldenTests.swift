@@ -147,6 +147,8 @@ import Testing
     @Test(arguments: [
         ("log.md", "Log header", LogHeader.layout), ("log.md", "Record", LogRecord.layout),
         ("root.md", "Copy", Root.layout), ("vector.md", "Space", VectorSpaceEntry.layout),
+        ("codes.md", "Source", DerivedSource.layout),
+        ("codes.md", "Coded space", CodeSpaceEntry.layout),
     ])
     func theOtherLayoutsAreThePages(_ page: String, _ heading: String, _ layout: [ByteField]) {
         #expect(!layout.isEmpty)

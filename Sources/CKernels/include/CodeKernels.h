@@ -33,6 +33,9 @@ typedef struct __attribute__((swift_attr("@Sendable"))) mk_code_kernels {
     // out[i] is of the code at codes + ids[i]*n, for i < count. Fetches ahead.
     void (*dot_list)(const uint8_t *codes, size_t n, const uint32_t *ids, size_t count,
                      const int8_t *query, int32_t *out);
+    // dot_rows with two queries at once: out_high with high, out_low with low. Reads codes once.
+    void (*dot_planes)(const uint8_t *codes, size_t n, size_t count, const int8_t *high,
+                       const int8_t *low, int32_t *out_high, int32_t *out_low);
 } mk_code_kernels;
 
 // The kernels of a level, or NULL when this CPU or this architecture lacks it.
