@@ -157,7 +157,7 @@ let package = Package(
         tests(
             "EngineTests",
             [
-                "MoraineEngine", "MoraineSegments", "MoraineStorage", "MoraineFormat",
+                "MoraineSimulation", "MoraineEngine", "MoraineSegments", "MoraineStorage", "MoraineFormat",
                 "MoraineFiles", "MoraineBytes",
             ]
         ),

@@ -148,6 +148,7 @@ struct StoreOpener {
                 view.indexes[format.kind] = open
                 continue
             }
+            if let base = format.kind.base, view.indexes[base] == nil { continue }
             do throws(StoreError) {
                 let source = IndexSource(
                     fileSystem: fileSystem,

@@ -27,6 +27,10 @@ extension StoreCheck {
                     report.unchecked.append("\(name): its segment cannot be read")
                     continue
                 }
+                if let base = format.kind.base, indexes[base] == nil {
+                    report.unchecked.append("\(name): its \(base.name) cannot be read")
+                    continue
+                }
                 check(
                     derived,
                     format,

@@ -12,6 +12,9 @@ package enum DerivedKind: UInt8, Sendable, CaseIterable {
     /// Values of metadata, for filters.
     case columns = 3
 
+    /// The derived file of the segment that one of this kind is made from and opened with.
+    package var base: DerivedKind? { self == .graph ? .codes : nil }
+
     /// How the names of its files end.
     package var suffix: String {
         switch self {
