@@ -14,7 +14,7 @@ import MoraineVectors
 /// Its one section holds file id and footer checksum of each source, and for columns the beginning
 /// of each document's text.
 package final class SampleIndex: IndexReader {
-    package let file: SealedFile
+    private let file: SealedFile
 
     private static let section: UInt32 = 200
     /// Bytes of a text that are repeated.
@@ -79,6 +79,18 @@ package final class SampleIndex: IndexReader {
                 found: "\(Array(found))"
             )
         }
+    }
+
+    package func verifyPortion(
+        _ place: inout VerifyPlace,
+        _ buffer: UnsafeMutableRawBufferPointer,
+        _ report: (Finding) -> Void
+    ) -> Int? {
+        file.verifyPortion(&place, buffer, report)
+    }
+
+    package func verify(_ source: IndexSource, _ report: (Finding) -> Void) {
+        file.verifyAll(report)
     }
 
     /// What tells the files that a derived file is made from.

@@ -9,14 +9,17 @@ import MoraineVectors
 
 /// What reads a derived file.
 package protocol IndexReader: AnyObject, Sendable {
-    /// The file, for checks of its chunks.
-    var file: SealedFile { get }
-    /// Checks the frame, every chunk, and what the chunks hold; goes on after a finding.
-    func verify(_ report: (Finding) -> Void)
-}
+    /// Checks the next portion of the frame and the chunks; see `SealedFile.verifyPortion`.
+    func verifyPortion(
+        _ place: inout VerifyPlace,
+        _ buffer: UnsafeMutableRawBufferPointer,
+        _ report: (Finding) -> Void
+    ) -> Int?
 
-extension IndexReader {
-    package func verify(_ report: (Finding) -> Void) { file.verifyAll(report) }
+    /// Checks the frame, every chunk, and what the chunks hold; goes on after a finding.
+    ///
+    /// - Parameter source: what the file was opened with.
+    func verify(_ source: IndexSource, _ report: (Finding) -> Void)
 }
 
 /// What a derived file is made from and opened with.
@@ -85,7 +88,7 @@ package struct IndexFormat: Sendable {
     }
 
     /// Every kind that this version makes, in the order in which a segment gets them.
-    package static let all: [IndexFormat] = []
+    package static let all: [IndexFormat] = [.codes]
 }
 
 extension IndexFormat {

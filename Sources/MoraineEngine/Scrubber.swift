@@ -209,7 +209,7 @@ final class Scrubber: Sendable {
             // middle: the next pass sees it whole.
             let files = view.indexes.all
             if number < files.count {
-                count = files[number].reader.file.verifyPortion(&work.place, buffer, report)
+                count = files[number].reader.verifyPortion(&work.place, buffer, report)
                 if count == nil { work.part = .derived(number + 1) }
             } else {
                 count = nil

@@ -4,6 +4,7 @@
 import MoraineFiles
 package import MoraineFormat
 import MoraineStorage
+package import MoraineVectors
 import Synchronization
 
 /// A derived file, open for reading.
@@ -49,6 +50,8 @@ package struct SegmentIndexes: Sendable {
         get { files[kind] }
         set { files[kind] = newValue }
     }
+
+    package var codes: CodeFile? { files[.codes]?.reader as? CodeFile }
 
     /// In the order of their kinds.
     package var all: [DerivedFile] { DerivedKind.allCases.compactMap { files[$0] } }

@@ -56,7 +56,7 @@ extension StoreCheck {
         do throws(StoreError) {
             let file = try format.file(derived.file, source)
             var found: [Finding] = []
-            file.reader.verify { found.append($0) }
+            file.reader.verify(source) { found.append($0) }
             report.findings += found
             indexes[format.kind] = file
         } catch {
