@@ -65,6 +65,7 @@ package enum BitFlips {
         options.logFileByteCount = 65_536
         options.runsInBackground = false
         options.scanThreadCount = 1
+        options.indexFormats = SampleIndex.formats()
         return options
     }
 
@@ -141,6 +142,7 @@ package enum BitFlips {
             .delete(collection: "a", id: "d3", expectedVersion: nil), put("a", 5), put("b", 2),
         ])
         try engine.checkpoint()
+        try engine.buildIndexes()
         try commit([put("a", 20), put("b", 21)])
         try commit([.delete(collection: "b", id: "d1", expectedVersion: nil), put("a", 0)])
         try engine.close()

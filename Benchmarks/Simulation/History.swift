@@ -37,7 +37,7 @@ final class History {
 
     init(seed: UInt64) {
         dice = Dice(seed: seed)
-        plan = HistoryPlan(&dice)
+        plan = HistoryPlan(&dice, seed: seed)
         random = SeededRandom(seed: dice.seed())
         fileSystem = SimulatedFileSystem()
         outcome = HistoryOutcome(seed: seed)
@@ -71,6 +71,7 @@ final class History {
         case 79..<84:
             return try attempt("sync", { (e) throws(StoreError) in try e.sync() }, makesSafe: true)
         case 84..<88: return try reopen()
+        case 88..<93 where plan.makesIndexes: return try makeIndexes()
         default: return try compareNow()
         }
     }

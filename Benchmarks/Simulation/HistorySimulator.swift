@@ -10,6 +10,8 @@ package struct HistoryOutcome: Sendable, Equatable {
     package var conflictCount = 0
     /// Merges that were made at once.
     package var mergeCount = 0
+    /// Derived files that were made.
+    package var indexCount = 0
     /// Crashes by where they stopped: "sync wal/W-#-#.mwal", "rest" between operations.
     package var crashSites: [String: Int] = [:]
     /// Crashes of a recovery.
@@ -52,6 +54,7 @@ package struct SimulationReport: Sendable {
     package var commitCount = 0
     package var conflictCount = 0
     package var mergeCount = 0
+    package var indexCount = 0
     /// Crashes by where they stopped: "sync wal/W-#-#.mwal", "rest" between operations.
     package var crashSites: [String: Int] = [:]
     package var recoveryCrashCount = 0
@@ -74,6 +77,7 @@ package struct SimulationReport: Sendable {
         commitCount += outcome.commitCount
         conflictCount += outcome.conflictCount
         mergeCount += outcome.mergeCount
+        indexCount += outcome.indexCount
         crashSites.merge(outcome.crashSites, uniquingKeysWith: +)
         recoveryCrashCount += outcome.recoveryCrashCount
         faultCount += outcome.faultCount

@@ -192,6 +192,7 @@ private struct SalvageStore {
         options.runsInBackground = false
         options.compactsInBackground = false
         options.scanThreadCount = 1
+        options.indexFormats = SampleIndex.formats()
         return options
     }
 
@@ -225,6 +226,7 @@ private struct SalvageStore {
             }
             if dice.chance(25) { try engine.compact(all: dice.chance(50)) }
         }
+        if dice.chance(50) { try engine.buildIndexes() }
         for _ in 0..<dice.number(1..<10) { try commit(Self.operations(&dice), engine, clock) }
         let isOpen = dice.chance(50)
         let opened = fileSystem.copy()

@@ -183,10 +183,7 @@ extension Engine {
         step: @escaping @Sendable (UInt64) throws(StoreError) -> Void
     ) throws(StoreError) -> BuiltCompaction {
         try checkSpace(for: task)
-        // The first write of a writer that has not started would find its orphans: not this.
-        try withWriter { writer throws(StoreError) in
-            if writer.manifest == nil { try writer.start() }
-        }
+        try startWriter()
         return try CompactionBuilder(
             fileSystem: options.fileSystem,
             folder: folder,
@@ -197,6 +194,17 @@ extension Engine {
             width: width,
             step: step
         ).build()
+    }
+
+    /// Starts the writer, if it has not: its first write would find the files of a job to be
+    /// orphans.
+    func startWriter() throws(StoreError) {
+        try withWriter { writer throws(StoreError) in
+            // Another writer may have the store by now.
+            if closing.withLock({ $0 }) { throw Self.closedError }
+            try writer.checkWritable()
+            if writer.manifest == nil { try writer.start() }
+        }
     }
 
     private func checkSpace(for task: CompactionTask) throws(StoreError) {

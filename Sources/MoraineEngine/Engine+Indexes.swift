@@ -86,6 +86,7 @@ extension Engine {
                     if hasMade { count += 1 }
                     indexing.memory.note(task.key, nil)
                 } catch {
+                    _ = try self.version()
                     // A segment that was merged away meanwhile is no failure.
                     let isGone = error.code == .cancelled && !isLive(task.key.segmentID)
                     guard isGone || error.code != .cancelled else { throw error }
@@ -195,11 +196,7 @@ extension Engine {
         width: Int,
         step: @escaping @Sendable () throws(StoreError) -> Void
     ) throws(StoreError) -> BuiltIndex {
-        // The first write of a writer that has not started would find its orphans: not this.
-        try withWriter { writer throws(StoreError) in
-            try writer.checkWritable()
-            if writer.manifest == nil { try writer.start() }
-        }
+        try startWriter()
         guard task.isWanted else { return BuiltIndex(task: task, file: nil) }
         try checkReserve(for: task)
         let segmentID = task.key.segmentID

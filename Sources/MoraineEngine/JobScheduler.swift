@@ -187,17 +187,16 @@ final class JobScheduler<Job: Sendable>: @unchecked Sendable {
     }
 
     /// Waits until a job that is under way in the background has ended; false when there is nothing
-    /// to wait for.
+    /// to wait for, or it has failed.
     func waitForOne() -> Bool {
         request()
         return monitor.withLock {
             let target = finishedCount + 1
-            var hasWaited = false
             while runningThreadCount > 0, pauseCount == 0, !isClosed, finishedCount < target {
-                hasWaited = true
                 monitor.wait()
             }
-            return hasWaited && !lastHasFailed
+            // Where no job was begun, none is to be had for now.
+            return finishedCount >= target && !lastHasFailed
         }
     }
 

@@ -11,6 +11,7 @@ struct HistoryTests {
         #expect(report.recoveryCrashCount > 20)
         #expect(report.verifyCount >= 100)
         #expect(report.mergeCount > 50)
+        #expect(report.indexCount > 300)
         #expect(report.syncSites.keys.contains("sync wal/W-#-#.mwal"))
     }
 

@@ -71,6 +71,24 @@ struct IndexSchedulerTests {
         try place.expectSound()
     }
 
+    @Test func closingEndsACallersBuildsAndStartsNothingAnew() throws {
+        let engine = try place.make()
+        let isClosed = Mutex(false)
+        let code = storeCode { () throws(StoreError) in
+            try engine.buildIndexes { _ in
+                let isFirst = isClosed.withLock { closed -> Bool in
+                    defer { closed = true }
+                    return !closed
+                }
+                if isFirst { try? engine.close() }
+                return true
+            }
+        }
+        #expect(code == .closed)
+        #expect(try place.files().isEmpty)
+        try place.expectSound()
+    }
+
     @Test func aFailureIsReportedAndTriedAgainLater() throws {
         let clock = ManualClock(wallMilliseconds: 1_700_000_000_000)
         let fails = Mutex(true)
