@@ -77,6 +77,16 @@ extension Store {
         ///
         /// Merges that cannot help, being paused or short of space, do not stop writing.
         public var segmentLimit = 64
+        /// Make index files in the background when segments lack them.
+        ///
+        /// Works on all processors but one, at low priority, and takes a share of the time that
+        /// grows with what there is to do. False: only ``Store/buildIndexes(progress:)`` makes them.
+        public var indexesInBackground = true
+        /// Documents with embeddings in segments without their index files at which writers wait
+        /// for the background, 0 or more.
+        ///
+        /// Work that cannot help, being paused or failing, does not stop writing.
+        public var unindexedDocumentLimit = 200_000
         /// Open segment files at most, 1 or more; the lock, the log and the manifest come on top.
         ///
         /// Those that nobody reads are closed. A read-only store holds all of its files open.
@@ -143,6 +153,12 @@ extension Store.Configuration {
         options.scrubBytesPerSecond = isReadOnly ? 0 : scrub
         options.compactsInBackground = compactsInBackground
         options.segmentLimit = try Self.check(segmentLimit, "segmentLimit", 8...1_000_000)
+        options.indexesInBackground = indexesInBackground
+        options.unindexedRowLimit = try Self.check(
+            unindexedDocumentLimit,
+            "unindexedDocumentLimit",
+            0...Int.max
+        )
         if let searchThreadCount {
             options.scanThreadCount = try Self.check(
                 searchThreadCount,

@@ -26,7 +26,7 @@ extension Store {
         public let memtableByteCount: Int
         /// Bytes of live log files.
         public let logByteCount: UInt64
-        /// Bytes of the segments' files.
+        /// Bytes of the segments' files, index files left out.
         public let segmentByteCount: UInt64
         /// Commits since the store was opened.
         public let commitCount: UInt64
@@ -64,6 +64,18 @@ extension Store {
         public let compactionReadByteCount: UInt64
         /// Bytes of segments that merges have written since the store was opened.
         public let compactionWrittenByteCount: UInt64
+
+        /// Bytes of index files, which hold nothing of their own.
+        public let indexByteCount: UInt64
+        /// Documents with embeddings in segments that still lack index files; searches compare
+        /// them one by one.
+        public let unindexedDocumentCount: Int
+        /// Index files that were made since the store was opened.
+        public let indexCount: UInt64
+        /// Index files that are being made in the background now.
+        public let runningIndexCount: Int
+        /// True while indexing in the background rests.
+        public let isIndexingPaused: Bool
 
         /// Snapshots that are kept, oldest first.
         public let snapshots: [SnapshotEntry]
@@ -161,6 +173,11 @@ extension Store {
             isCompactionPaused = statistics.isCompactionPaused
             compactionReadByteCount = statistics.compactions.readByteCount
             compactionWrittenByteCount = statistics.compactions.writtenByteCount
+            indexByteCount = statistics.derivedByteCount
+            unindexedDocumentCount = statistics.unindexedRowCount
+            indexCount = statistics.indexes.count
+            runningIndexCount = statistics.runningIndexCount
+            isIndexingPaused = statistics.isIndexingPaused
             snapshots = statistics.snapshots.map { SnapshotEntry($0) }
             pinnedByteCount = statistics.pinnedByteCount
             expiredSnapshotCount = statistics.expiredSnapshotCount

@@ -4,6 +4,7 @@
 import MoraineEngine
 import MoraineFiles
 import MoraineStorage
+import Synchronization
 
 extension Store {
     /// Opens a store, making it when nothing is there; runs on a thread of the store's own.
@@ -122,6 +123,28 @@ extension Store {
         return try await Self.run(on: queue, body)
     }
 
+    /// Runs blocking work on a thread of the store's own; a cancelled task is told by the closure
+    /// that the work gets.
+    func run<R: Sendable>(
+        _ body:
+            @escaping @Sendable (_ isCancelled: @escaping @Sendable () -> Bool)
+            throws(MoraineError) -> R
+    ) async throws(MoraineError) -> R {
+        let flag = Flag()
+        let outcome: Result<R, MoraineError> = await withTaskCancellationHandler {
+            do throws(MoraineError) {
+                return .success(
+                    try await run { () throws(MoraineError) in try body { flag.isSet } }
+                )
+            } catch {
+                return .failure(error)
+            }
+        } onCancel: {
+            flag.set()
+        }
+        return try outcome.get()
+    }
+
     static func run<R: Sendable>(
         on queue: WorkQueue,
         _ body: @escaping @Sendable () throws(MoraineError) -> R
@@ -147,4 +170,13 @@ extension Store {
     private static var cancelledError: MoraineError {
         MoraineError(StoreError(.cancelled, "the task was cancelled before the call began"))
     }
+}
+
+/// Set once, from any thread.
+private final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+
+    var isSet: Bool { value.load(ordering: .relaxed) }
+
+    func set() { value.store(true, ordering: .relaxed) }
 }

@@ -2,7 +2,6 @@
 
 import MoraineEngine
 import MoraineStorage
-import Synchronization
 
 extension Store {
     /// How far a compaction is.
@@ -82,21 +81,9 @@ extension Store {
         all: Bool = false,
         progress: @escaping @Sendable (CompactionProgress) -> Bool = { _ in true }
     ) async throws(MoraineError) -> CompactionSummary {
-        let isCancelled = Flag()
-        let outcome: Result<CompactionSummary, MoraineError> = await withTaskCancellationHandler {
-            do throws(MoraineError) {
-                return .success(
-                    try await run { () throws(MoraineError) in
-                        try self.compact(all: all) { !isCancelled.isSet && progress($0) }
-                    }
-                )
-            } catch {
-                return .failure(error)
-            }
-        } onCancel: {
-            isCancelled.set()
+        try await run { (isCancelled: @escaping @Sendable () -> Bool) throws(MoraineError) in
+            try self.compact(all: all) { !isCancelled() && progress($0) }
         }
-        return try outcome.get()
     }
 
     /// Lets compaction in the background rest, until ``resumeCompaction()``.
@@ -109,13 +96,4 @@ extension Store {
     ///
     /// Without one it does nothing.
     public func resumeCompaction() { engine.compactions.resume() }
-}
-
-/// Set once, from any thread.
-private final class Flag: Sendable {
-    private let value = Atomic<Bool>(false)
-
-    var isSet: Bool { value.load(ordering: .relaxed) }
-
-    func set() { value.store(true, ordering: .relaxed) }
 }
