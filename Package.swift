@@ -66,6 +66,10 @@ let package = Package(
             "MoraineVectors",
             ["MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes", "CKernels"]
         ),
+        layer(
+            "MoraineFilters",
+            ["MoraineJSON", "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes"]
+        ),
 
         // Layer 5: truth (manifest) and time (log sequence numbers).
         layer(
@@ -89,9 +93,8 @@ let package = Package(
         layer(
             "Moraine",
             [
-                "MoraineSalvage", "MoraineEngine", "MoraineJSON", "MoraineStorage", "MoraineFormat",
-                "MoraineFiles",
-                "MoraineBytes",
+                "MoraineSalvage", "MoraineEngine", "MoraineFilters", "MoraineJSON",
+                "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ]
         ),
 
@@ -152,6 +155,13 @@ let package = Package(
             [
                 "MoraineVectors", "MoraineStorage", "MoraineFormat", "MoraineFiles",
                 "MoraineBytes", "CKernels",
+            ]
+        ),
+        tests(
+            "FilterTests",
+            [
+                "MoraineFilters", "MoraineJSON", "MoraineStorage", "MoraineFormat",
+                "MoraineFiles", "MoraineBytes",
             ]
         ),
         tests(

@@ -49,6 +49,8 @@ public struct MoraineError: Error, Sendable, Equatable {
         public static let invalidMetadata = Code(.invalidMetadata)
         /// A vector with NaN, infinity or a norm out of range, or a zero vector under cosine.
         public static let invalidVector = Code(.invalidVector)
+        /// A filter that cannot be read, or that holds a value or field that filters do not know.
+        public static let invalidFilter = Code(.invalidFilter)
         /// A vector that has not the dimensions of its collection.
         public static let wrongDimension = Code(.wrongDimension)
         /// A document above 64 MiB or a commit above 256 MiB.

@@ -129,6 +129,11 @@ package enum SectionType {
     package static let codes: UInt32 = 66
     package static let codeErrors: UInt32 = 67
     package static let codeSquareSums: UInt32 = 68
+    package static let columnValues: UInt32 = 80
+    package static let columnPaths: UInt32 = 81
+    package static let columns: UInt32 = 82
+    package static let columnFields: UInt32 = 83
+    package static let columnCollections: UInt32 = 84
     package static let checksumTable: UInt32 = 255
 
     /// True for sections whose content carries its own checksums.

@@ -152,7 +152,7 @@ package enum Metadata {
     /// Goes past a value.
     ///
     /// Never recurses.
-    private static func skipValue(_ reader: inout ByteReader) throws(FormatError) {
+    package static func skipValue(_ reader: inout ByteReader) throws(FormatError) {
         // Values that are still to come, the keys of objects before theirs.
         var levels = [(itemCount: 1, isObject: false)]
         while let last = levels.indices.last {

@@ -1,7 +1,7 @@
 // Numbers of JSON text. Integers and doubles are told apart by how they are written.
 
 /// A number that keeps which of the two it was.
-enum JSONNumber {
+package enum JSONNumber: Sendable {
     /// Written without point and exponent.
     case integer(Int64)
     /// Written with one; finite.
@@ -73,7 +73,7 @@ extension JSONReader {
     }
 
     /// Reads a number and keeps whether it was written as an integer.
-    mutating func readNumber() throws(JSONError) -> JSONNumber {
+    package mutating func readNumber() throws(JSONError) -> JSONNumber {
         let number = try scanNumber()
         if number.isInteger {
             guard let value = number.int64 else { throw notAnInteger(number, "a 64-bit integer") }

@@ -15,6 +15,7 @@ package struct StoreError: Error, Sendable {
         case invalidText = "invalid-text"
         case invalidMetadata = "invalid-metadata"
         case invalidVector = "invalid-vector"
+        case invalidFilter = "invalid-filter"
         case wrongDimension = "wrong-dimension"
         case tooLarge = "too-large"
         case unknownCollection = "unknown-collection"

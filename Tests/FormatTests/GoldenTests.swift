@@ -149,6 +149,8 @@ import Testing
         ("root.md", "Copy", Root.layout), ("vector.md", "Space", VectorSpaceEntry.layout),
         ("codes.md", "Source", DerivedSource.layout),
         ("codes.md", "Coded space", CodeSpaceEntry.layout),
+        ("columns.md", "Collection", ColumnCollection.layout),
+        ("columns.md", "Field", ColumnField.layout), ("columns.md", "Column", ColumnEntry.layout),
     ])
     func theOtherLayoutsAreThePages(_ page: String, _ heading: String, _ layout: [ByteField]) {
         #expect(!layout.isEmpty)

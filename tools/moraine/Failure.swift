@@ -60,7 +60,8 @@ extension ExitCode {
             self = .operational
         case .cancelled: self = .cancelled
         case .invalidArgument, .invalidID, .invalidName, .invalidText, .invalidMetadata,
-            .invalidVector, .wrongDimension, .tooLarge, .collectionMismatch, .collectionExists:
+            .invalidVector, .invalidFilter, .wrongDimension, .tooLarge, .collectionMismatch,
+            .collectionExists:
             self = .usage
         }
     }

@@ -1,0 +1,176 @@
+// Reads every byte of a file of columns and says what is wrong. Rules: format-spec/columns.md.
+
+import MoraineBytes
+import MoraineFormat
+package import MoraineStorage
+
+extension ColumnFile {
+    /// Checks the frame and every chunk, and where all of them are good, what they hold.
+    ///
+    /// Collections follow each other without a gap, paths, strings and numbers ascend, lists hold
+    /// rows of their collection, as many as is said. Goes on after a finding, with the next
+    /// column.
+    package func verify(_ report: (Finding) -> Void) {
+        var isSound = true
+        file.verifyAll { finding in
+            isSound = false
+            report(finding)
+        }
+        guard isSound else { return }
+        var nextRow: UInt32 = 0
+        var nextField = 0
+        var lastID: UInt32 = 0
+        for index in 0..<collectionCount {
+            attempt(report) { () throws(StoreError) in
+                let collection = try collection(at: index)
+                defer {
+                    nextRow = collection.rows.upperBound
+                    nextField = collection.fields.upperBound
+                    lastID = collection.collectionID
+                }
+                try expect(
+                    collection.collectionID > lastID && collection.rows.lowerBound == nextRow
+                        && collection.fields.lowerBound == nextField,
+                    "a collection above \(lastID), from row \(nextRow) and field \(nextField)",
+                    "\(collection.collectionID), rows \(collection.rows), "
+                        + "fields \(collection.fields)"
+                )
+                verifyFields(of: collection, report)
+            }
+        }
+        attempt(report) { () throws(StoreError) in
+            try expect(nextRow == rowCount, "collections of \(rowCount) rows", "\(nextRow)")
+        }
+    }
+
+    private func verifyFields(of collection: ColumnCollection, _ report: (Finding) -> Void) {
+        var last: [UInt8] = []
+        for index in collection.fields {
+            attempt(report) { () throws(StoreError) in
+                let field = try field(at: index)
+                let path = Array(try pathBytes(of: field))
+                defer { last = path }
+                try expect(
+                    last.lexicographicallyPrecedes(path),
+                    "paths that ascend",
+                    "field \(index) not above the one before"
+                )
+                for number in field.columns {
+                    attempt(report) { () throws(StoreError) in
+                        try verify(try column(at: number), collection.rows)
+                    }
+                }
+            }
+        }
+    }
+
+    private func verify(_ entry: ColumnEntry, _ rows: Range<UInt32>) throws(StoreError) {
+        switch entry.kind {
+        case .present, .composite, .null, .false, .true:
+            let set = RowSet(rows)
+            let (start, count) = (Int(entry.offset), Int(entry.byteCount))
+            try insert(at: start, count: count, of: rows, to: set)
+            try expect(
+                set.count == Int(entry.valueCount),
+                "\(entry.valueCount) rows",
+                "\(set.count)",
+                at: start
+            )
+        case .integers, .doubles: try verifyNumbers(entry, rows)
+        case .strings: try verifyStrings(entry, rows)
+        }
+    }
+
+    private func verifyNumbers(_ entry: ColumnEntry, _ rows: Range<UInt32>) throws(StoreError) {
+        let column = NumberColumn(self, entry, rows)
+        let start = Int(entry.offset)
+        try expect(
+            Int(entry.byteCount) == ColumnLeaves.byteCount(column.count),
+            "\(ColumnLeaves.byteCount(column.count)) bytes",
+            "\(entry.byteCount)",
+            at: start
+        )
+        try column.add(0..<column.count, to: RowSet(rows))
+        var last: (value: Number, row: UInt32)?
+        for leaf in 0..<ColumnLeaves.leafCount(column.count) {
+            let count = ColumnLeaves.entries(ofLeaf: leaf, of: column.count).count
+            let list = try column.rows(ofLeaf: leaf)
+            let bounds = try column.bounds(ofLeaf: leaf)
+            let first = try column.number(0, ofLeaf: leaf)
+            let end = try column.number(count - 1, ofLeaf: leaf)
+            try expect(
+                bounds.least.order(first) == 0 && bounds.greatest.order(end) == 0,
+                "the least and greatest number of leaf \(leaf)",
+                "others",
+                at: start
+            )
+            for place in 0..<count {
+                let value = try column.number(place, ofLeaf: leaf)
+                let row = UInt32(
+                    littleEndian: list.loadUnaligned(fromByteOffset: place * 4, as: UInt32.self)
+                )
+                if let last {
+                    let order = last.value.order(value)
+                    try expect(
+                        order < 0 || (order == 0 && last.row < row),
+                        "numbers and their rows that ascend",
+                        "number \(place) of leaf \(leaf) not above the one before",
+                        at: start
+                    )
+                }
+                last = (value, row)
+            }
+        }
+    }
+
+    private func verifyStrings(_ entry: ColumnEntry, _ rows: Range<UInt32>) throws(StoreError) {
+        let column = StringColumn(self, entry, rows)
+        let start = Int(entry.offset)
+        let all = RowSet(rows)
+        var last: UnsafeRawBufferPointer?
+        for index in 0..<column.count {
+            let string = try column.string(index)
+            try expect(
+                last.map { KeyBytes.compare($0, string) < 0 } ?? true,
+                "strings that ascend",
+                "string \(index) not above the one before",
+                at: start
+            )
+            last = string
+            try column.add(index..<(index + 1), to: all)
+        }
+        let end = try column.list(column.count - 1).upperBound
+        try expect(
+            end == start + Int(entry.byteCount),
+            "lists up to \(entry.byteCount)",
+            "\(end - start)",
+            at: start
+        )
+    }
+
+    /// Runs `body` and reports what it throws.
+    private func attempt(_ report: (Finding) -> Void, _ body: () throws(StoreError) -> Void) {
+        do throws(StoreError) {
+            try body()
+        } catch {
+            report(Finding(error, .record, file: file.name))
+        }
+    }
+
+    /// - Parameter place: from the start of the values.
+    private func expect(
+        _ holds: Bool,
+        _ expected: String,
+        _ found: String,
+        at place: Int = 0
+    ) throws(StoreError) {
+        guard holds else {
+            throw file.damage(
+                "columns break a rule of their form",
+                at: values.entry.offset + UInt64(place),
+                expected: expected,
+                found: found
+            )
+        }
+    }
+}

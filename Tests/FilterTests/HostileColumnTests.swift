@@ -1,0 +1,143 @@
+// Damaged files of columns, and files whose checksums are right and whose content is not: errors
+// or answers, never a trap.
+
+import MoraineBytes
+import MoraineFiles
+import MoraineFormat
+import MoraineStorage
+import Testing
+
+@testable import MoraineFilters
+
+@Suite struct HostileColumnTests {
+    private static let filters = Result {
+        try [
+            #"s == "b""#, #"s < "c""#, #"s contains "b""#, #"s startswith "a""#, "n >= 2",
+            "n == 1.5 or n == 3", "t == true", "t == false", "z == null", "tags contains 2",
+            #"tags contains "x""#, "o.p exists", "n != 1", "not s exists",
+        ].map { try Filter(text: $0) }
+    }
+
+    private static let rows = (0..<70).map { row -> (collection: UInt32, metadata: [UInt8]) in
+        var object: [String: Value] = [:]
+        object["s"] = .string(["a", "b", "bb", "c"][row % 4])
+        object["n"] = row % 3 == 0 ? .double(Double(row) / 2) : .integer(Int64(row))
+        object["t"] = .bool(row % 5 == 0)
+        object["z"] = row % 7 == 0 ? .null : .integer(1)
+        object["tags"] = .array([.integer(Int64(row % 3)), .string("x")])
+        object["o"] = row % 2 == 0 ? .object(["p": .null]) : .bool(true)
+        return (row < 40 ? 1 : 2, Value.object(object).encoded)
+    }
+
+    private func answers(_ file: ColumnFile) throws -> [[UInt32]] {
+        var answers: [[UInt32]] = []
+        for filter in try Self.filters.get() {
+            for (collection, range) in [(UInt32(1), UInt32(0)..<40), (2, 40..<70), (2, 50..<60)] {
+                let set = try file.matches(filter, collection: collection, rows: range)
+                if let set {
+                    #expect(found(set).allSatisfy { range.contains($0) })
+                    answers.append(found(set))
+                }
+            }
+        }
+        return answers
+    }
+
+    @Test func everyFlippedByteIsFoundOrChangesNothing() throws {
+        let fixture = try ColumnFixture()
+        let reference = try #require(try fixture.write(Self.rows))
+        let right = try answers(fixture.open(reference, rowCount: 70))
+        let bytes = try #require(fixture.files.contents(of: fixture.path))
+        var refused = 0
+        for offset in bytes.indices {
+            // The padding behind the header is checked by verifying only.
+            if (64..<4096).contains(offset) { continue }
+            let bit: UInt8 = 1 << UInt8(offset % 8)
+            _ = fixture.files.corrupt(path: fixture.path, offset: offset, xor: bit)
+            defer { _ = fixture.files.corrupt(path: fixture.path, offset: offset, xor: bit) }
+            do {
+                let file = try fixture.open(reference, rowCount: 70)
+                #expect(try answers(file) == right, "byte \(offset)")
+            } catch let error as StoreError {
+                #expect(error.code == .corrupted || error.code == .newerFormat)
+                refused += 1
+            }
+        }
+        #expect(refused > 1000)
+    }
+
+    @Test func verifyingFindsDamageAndBrokenRules() throws {
+        let fixture = try ColumnFixture()
+        let reference = try #require(try fixture.write(Self.rows))
+        let file = try fixture.open(reference, rowCount: 70)
+        func findings(_ file: ColumnFile) -> [Finding] {
+            var found: [Finding] = []
+            file.verify { found.append($0) }
+            return found
+        }
+        #expect(findings(file).isEmpty)
+        _ = fixture.files.corrupt(path: fixture.path, offset: 4100, xor: 1)
+        #expect(findings(file).map(\.kind) == [.checksum])
+
+        // Rows 0 and 1 hold "a" and "b": what is bent is a leaf, an order, a list, an end.
+        let rows: [(collection: UInt32, metadata: [UInt8])] = [
+            (1, Value.object(["n": .integer(1), "s": .string("a")]).encoded),
+            (1, Value.object(["n": .integer(2), "s": .string("b")]).encoded),
+        ]
+        let small = try #require(try fixture.write(rows))
+        var sections = try self.sections(of: fixture.open(small, rowCount: 2))
+        let good = sections[0].bytes
+        for (offset, value) in [(1, 9), (17, 9), (33, 7), (41, 2), (59, 0x61), (61, 0x7F)] {
+            sections[0].bytes = good
+            sections[0].bytes[offset] = UInt8(value)
+            let bent = try fixture.open(try fixture.forge(sections, rowCount: 2), rowCount: 2)
+            #expect(findings(bent).map(\.kind) == [.record], "byte \(offset)")
+        }
+        sections[0].bytes = good
+        let same = try fixture.open(try fixture.forge(sections, rowCount: 2), rowCount: 2)
+        #expect(findings(same).isEmpty)
+    }
+
+    private func sections(of file: ColumnFile) throws -> [(type: UInt32, bytes: [UInt8])] {
+        try file.file.layout.entries.filter { $0.type != SectionType.checksumTable }.map { entry in
+            (entry.type, Array(try file.file.requiredSection(entry.type).allBytes()))
+        }
+    }
+
+    @Test func forgedContentNeverTraps() throws {
+        let fixture = try ColumnFixture()
+        let reference = try #require(try fixture.write(Self.rows))
+        let good = try fixture.open(reference, rowCount: 70)
+        let sections = try self.sections(of: good)
+        let right = try answers(good)
+        #expect(
+            try answers(fixture.open(fixture.forge(sections, rowCount: 70), rowCount: 70)) == right
+        )
+        var random = SplitMix(seed: 61)
+        var outcomes = (refused: 0, answered: 0)
+        for place in sections.indices {
+            let count = sections[place].bytes.count
+            for trial in 0..<100 {
+                var bent = sections
+                switch trial % 4 {
+                case 0, 1:
+                    bent[place].bytes[random.below(count)] = UInt8(
+                        truncatingIfNeeded: random.next()
+                    )
+                case 2:
+                    bent[place].bytes[random.below(count)] = random.pick([0, 1, 0x7F, 0x80, 0xFF])
+                default: bent[place].bytes.removeLast(random.below(count) + 1)
+                }
+                do {
+                    let file = try fixture.open(fixture.forge(bent, rowCount: 70), rowCount: 70)
+                    _ = try answers(file)
+                    outcomes.answered += 1
+                } catch let error as StoreError {
+                    #expect(error.code == .corrupted || error.code == .newerFormat)
+                    outcomes.refused += 1
+                }
+            }
+        }
+        #expect(outcomes.refused > 200 && outcomes.answered > 50)
+    }
+}
