@@ -144,6 +144,9 @@ struct Arguments: Sendable {
 
     func has(_ name: String) -> Bool { values[name] != nil }
 
+    /// An option's text; `nil` when it is not given.
+    func word(_ name: String) -> String? { values[name] }
+
     /// The folder for stores.
     var folder: String { values["--folder"] ?? "." }
 

@@ -7,7 +7,7 @@ import Foundation
 @main
 struct MoraineBench {
     static let commands: [Command] = [
-        .commit, .ingest, .get, .scan, .search, .open, .compact, .churn, .simulate, .flips,
+        .commit, .ingest, .get, .scan, .search, .exact, .open, .compact, .churn, .simulate, .flips,
         .salvage,
     ]
 

@@ -7,6 +7,8 @@ import Synchronization
 /// A space to scan.
 package struct ScanSource: Sendable {
     package let space: VectorSpace
+    /// The codes of the space's vectors: with them fewer floats are read, the answer is the same.
+    package let codes: CodeSpace?
     /// What its candidates say of their source.
     package let source: Int
     /// Whether to skip a row; asked only of rows near enough to be kept; any thread.
@@ -14,15 +16,19 @@ package struct ScanSource: Sendable {
 
     package init(
         space: VectorSpace,
+        codes: CodeSpace? = nil,
         source: Int,
         isDead: @escaping @Sendable (UInt32) -> Bool
     ) {
         self.space = space
+        self.codes = codes
         self.source = source
         self.isDead = isDead
     }
 
-    var byteCount: Int { space.vectorCount * space.strideByteCount }
+    /// Bytes that a scan reads for each vector, about.
+    var vectorByteCount: Int { codes.map { $0.stride + 8 } ?? space.strideByteCount }
+    var byteCount: Int { space.vectorCount * vectorByteCount }
 }
 
 /// The shares of one scan, handed out in order, and what threads made of them.
@@ -59,6 +65,8 @@ final class ScanWork: Sendable {
     let shares: [Share]
     private let queries: [QueryVector]
     private let sources: [ScanSource]
+    /// For each source with codes a bound for each query, unless one cannot be bounded.
+    private let bounds: [[CodeBound]?]
     private let limit: Int
     private let taken = Atomic(0)
     private let outcome: Mutex<Outcome>
@@ -72,6 +80,11 @@ final class ScanWork: Sendable {
     ) {
         self.queries = queries
         self.sources = sources
+        bounds = sources.map { source in
+            guard let codes = source.codes else { return nil }
+            let bounds = queries.compactMap { CodeBound($0, for: codes) }
+            return bounds.count == queries.count ? bounds : nil
+        }
         self.limit = limit
         shares = ScanWork.shares(of: sources, threadCount: threadCount)
         outcome = Mutex(
@@ -91,7 +104,7 @@ final class ScanWork: Sendable {
         var shares: [Share] = []
         for (index, source) in sources.enumerated() {
             let count = source.space.vectorCount
-            let share = max(1, size / source.space.strideByteCount)
+            let share = max(1, size / source.vectorByteCount)
             for start in stride(from: 0, to: count, by: share) {
                 let ordinals = start..<min(count, start + share)
                 shares.append(Share(source: index, ordinals: ordinals))
@@ -117,13 +130,18 @@ final class ScanWork: Sendable {
                 part = nil  // so that the lists are changed in place
                 raise(&tops)
                 let source = sources[share.source]
-                try ExactScan.scan(
-                    queries,
-                    in: source.space,
-                    ordinals: share.ordinals,
-                    isDead: source.isDead,
-                    into: &tops
-                )
+                if let codes = source.codes, let bounds = bounds[share.source] {
+                    try CodeScan(queries, bounds, space: source.space, codes: codes)
+                        .scan(share.ordinals, isDead: source.isDead, into: &tops)
+                } else {
+                    try ExactScan.scan(
+                        queries,
+                        in: source.space,
+                        ordinals: share.ordinals,
+                        isDead: source.isDead,
+                        into: &tops
+                    )
+                }
                 part = Part(source: share.source, tops: tops)
             }
             if let part { finish(part) }

@@ -1,0 +1,238 @@
+// A scan by codes gives the answer of a scan of floats, bit for bit, and reads few floats.
+
+import CKernels
+import MoraineFormat
+import MoraineStorage
+import Testing
+
+@testable import MoraineVectors
+
+struct CodeScanTests {
+    /// What the vectors of a test are like.
+    enum Shape: CaseIterable, Sendable {
+        /// Each number by chance.
+        case uniform
+        /// Near one of a few centres, as embeddings are.
+        case clustered
+        /// Of ten different vectors.
+        case duplicates
+        /// One in fifty a thousand times longer.
+        case longRows
+        /// Two dimensions a hundred times larger.
+        case outlierDimensions
+        /// Zeros, single numbers, and subnormal ones.
+        case sparse
+        /// Lengths from 1e-15 to 1e15.
+        case manyLengths
+    }
+
+    private struct Maker {
+        var random: SplitMix
+        let shape: Shape
+        let dimensions: Int
+        let centres: [[Float]]
+
+        init(_ shape: Shape, dimensions: Int, seed: UInt64) {
+            var random = SplitMix(seed: seed)
+            centres = (0..<10).map { _ in random.vector(dimensions) }
+            self.random = random
+            self.shape = shape
+            self.dimensions = dimensions
+        }
+
+        mutating func vector(_ index: Int) -> [Float] {
+            var vector = random.vector(dimensions)
+            let centre = centres[random.below(10)]
+            switch shape {
+            case .uniform: break
+            case .clustered: vector = zip(centre, vector).map { $0 + $1 * 0.05 }
+            case .duplicates: vector = centre
+            case .longRows: if index % 50 == 7 { vector = vector.map { $0 * 1000 } }
+            case .outlierDimensions:
+                vector[0] *= 100
+                vector[dimensions / 2] *= 100
+            case .sparse:
+                vector = vector.map { _ in 0 }
+                if index % 3 > 0 {
+                    vector[random.below(dimensions)] = index % 7 == 0 ? -Float(0x1p-140) : 1
+                }
+            case .manyLengths:
+                let length = Float.exponent10(random.below(31) - 15)
+                vector = vector.map { $0 * length }
+            }
+            return vector
+        }
+    }
+
+    /// Searches with and without codes, for each group of queries together; checks that the answers
+    /// are equal.
+    private func compare(
+        _ vectors: [[Float]],
+        _ groups: [[[Float]]],
+        _ metric: Metric,
+        isDead: @escaping @Sendable (UInt32) -> Bool = { _ in false },
+        limits: [Int] = [1, 100],
+        widths: [Int] = [1]
+    ) throws {
+        let fixture = try VectorFixture()
+        let dimensions = vectors[0].count
+        let written = FixtureSpace(dimensions: dimensions, metric: metric, count: vectors.count) {
+            vectors[$0]
+        }
+        let file = try fixture.open(try fixture.write([written], rowCount: UInt64(vectors.count)))
+        let codes = try fixture.openCodes(try #require(try fixture.writeCodes(of: file)), of: file)
+        for (group, limit) in groups.flatMap({ group in limits.map { (group, $0) } }) {
+            let ready = try group.map { try query($0, metric) }
+            func search(_ codes: CodeSpace?, width: Int) throws -> [[Candidate]] {
+                try ExactScan.nearest(
+                    ready,
+                    in: [
+                        ScanSource(space: file.spaces[0], codes: codes, source: 0, isDead: isDead)
+                    ],
+                    limit: limit,
+                    pool: ScanPool(width: width)
+                )
+            }
+            let wanted = try search(nil, width: 1)
+            for width in widths {
+                #expect(try search(codes.spaces[0], width: width) == wanted, "limit \(limit)")
+            }
+        }
+    }
+
+    private func isUsable(_ vector: [Float], _ metric: Metric) -> Bool {
+        let norm = norm(vector)
+        return norm.isFinite && norm < 1.8e19 && (norm > 0 || metric != .cosine)
+    }
+
+    @Test(arguments: Metric.allCases, Shape.allCases)
+    func theAnswerIsThatOfTheFloats(metric: Metric, shape: Shape) throws {
+        for dimensions in [2, 65] {
+            var maker = Maker(shape, dimensions: dimensions, seed: 91)
+            var vectors = (0..<1100).map { maker.vector($0) }
+            if metric == .cosine {
+                for index in vectors.indices where norm(vectors[index]) == 0 {
+                    vectors[index][0] = 1
+                }
+            }
+            var queries = (0..<4).map { maker.vector($0) } + [vectors[7], vectors[57]]
+            queries.append([Float](repeating: 0, count: dimensions))
+            queries.append(vectors[3].map { $0 * 3 })
+            try compare(vectors, queries.filter { isUsable($0, metric) }.map { [$0] }, metric)
+        }
+    }
+
+    @Test(arguments: Metric.allCases, [-38, -30, -24, -18, -10, 10, 17, 18])
+    func veryLargeAndVerySmallNumbersAreNoException(metric: Metric, exponent: Int) throws {
+        let factor = Float.exponent10(exponent)
+        for shape in [Shape.uniform, .clustered] {
+            var maker = Maker(shape, dimensions: 20, seed: 92)
+            let vectors = (0..<1024).map { maker.vector($0).map { $0 * factor } }
+            let queries = [0, -exponent, exponent].map { other in
+                maker.vector(0).map { $0 * Float.exponent10(other) }
+            }
+            let usable = queries.filter { isUsable($0, metric) }
+            try compare(vectors, usable.map { [$0] }, metric, limits: [10])
+        }
+    }
+
+    @Test(arguments: Metric.allCases) func deadRowsAndManyQueriesAndThreads(metric: Metric) throws {
+        var maker = Maker(.clustered, dimensions: 20, seed: 93)
+        // More codes than one thread takes: 2.2 MB.
+        let vectors = (0..<30_000).map { maker.vector($0) }
+        let queries = (0..<3).map { maker.vector($0) }
+        try compare(
+            vectors,
+            [queries],
+            metric,
+            isDead: { $0 % 3 == 0 || $0 < 2000 },
+            limits: [10],
+            widths: [1, 4]
+        )
+    }
+
+    /// Reaches are never below the threshold of the vector's own score, and near it.
+    @Test(arguments: Metric.allCases, Shape.allCases)
+    func aReachIsNeverBelowItsOwnThreshold(metric: Metric, shape: Shape) throws {
+        for dimensions in [3, 65] {
+            var maker = Maker(shape, dimensions: dimensions, seed: 94)
+            var vectors = (0..<1100).map { maker.vector($0) }
+            for index in vectors.indices where norm(vectors[index]) == 0 { vectors[index][0] = 1 }
+            let fixture = try VectorFixture()
+            let written = FixtureSpace(dimensions: dimensions, metric: metric, count: 1100) {
+                vectors[$0]
+            }
+            let file = try fixture.open(try fixture.write([written], rowCount: 1100))
+            let reference = try #require(try fixture.writeCodes(of: file))
+            let space = try fixture.openCodes(reference, of: file).spaces[0]
+            for values in [vectors[0], maker.vector(1)] where isUsable(values, metric) {
+                let query = try query(values, metric)
+                for level in [MK_CODES_SCALAR, MK_CODES_AVX2, MK_CODES_VNNI, MK_CODES_NEON] {
+                    guard let kernels = mk_code_kernels_for(Int32(level.rawValue)),
+                        let bound = CodeBound(query, for: space, kernels: kernels)
+                    else { continue }
+                    var sums = [Int32](repeating: 0, count: 2200)
+                    var reaches = [Float](repeating: 0, count: 1100)
+                    bound.reaches(
+                        try space.verifiedCodes(),
+                        try space.verifiedErrors(),
+                        try space.verifiedSquareSums(),
+                        count: 1100,
+                        sums: &sums,
+                        into: &reaches
+                    )
+                    for (index, vector) in vectors.enumerated() {
+                        let score = withVector(vector) { buffer in
+                            buffer.baseAddress.map { query.score($0, norm: norm(vector)) } ?? .nan
+                        }
+                        let threshold = bound.threshold(Score.key(score, metric))
+                        #expect(reaches[index] >= threshold, "\(index)")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Metric.allCases) func fewFloatsAreScored(metric: Metric) throws {
+        var maker = Maker(.uniform, dimensions: 100, seed: 95)
+        let vectors = (0..<4000).map { maker.vector($0) }
+        let values = maker.vector(0)
+        let fixture = try VectorFixture()
+        let written = FixtureSpace(dimensions: 100, metric: metric, count: 4000) { vectors[$0] }
+        let file = try fixture.open(try fixture.write([written], rowCount: 4000))
+        let space = try fixture.openCodes(
+            try #require(try fixture.writeCodes(of: file)),
+            of: file
+        ).spaces[0]
+        let query = try query(values, metric)
+        let best = try ExactScan.nearest(
+            [query],
+            in: [ScanSource(space: file.spaces[0], source: 0) { _ in false }],
+            limit: 10,
+            pool: ScanPool(width: 1)
+        )[0]
+        let bound = try #require(CodeBound(query, for: space))
+        var sums = [Int32](repeating: 0, count: 8000)
+        var reaches = [Float](repeating: 0, count: 4000)
+        bound.reaches(
+            try space.verifiedCodes(),
+            try space.verifiedErrors(),
+            try space.verifiedSquareSums(),
+            count: 4000,
+            sums: &sums,
+            into: &reaches
+        )
+        let threshold = bound.threshold(try #require(best.last).key)
+        let count = reaches.filter { $0 >= threshold }.count
+        #expect(count >= 10 && count < 400)
+    }
+}
+
+extension Float {
+    /// A power of ten.
+    fileprivate static func exponent10(_ exponent: Int) -> Float {
+        var result = 1.0
+        for _ in 0..<abs(exponent) { result *= 10 }
+        return Float(exponent < 0 ? 1 / result : result)
+    }
+}
