@@ -90,7 +90,11 @@ extension Version {
             }
             let dead = try hidden(view, collection.id)
             sources.append(
-                ScanSource(space: space, source: memtables.count + index) { dead.isDead($0) }
+                ScanSource(
+                    space: space,
+                    codes: view.indexes.codes?.space(ofCollection: collection.id),
+                    source: memtables.count + index
+                ) { dead.isDead($0) }
             )
         }
         // What the k-th of a memtable's list does not reach is of no interest elsewhere.

@@ -1,6 +1,7 @@
 // A scan by codes gives the answer of a scan of floats, bit for bit, and reads few floats.
 
 import CKernels
+import MoraineFiles
 import MoraineFormat
 import MoraineStorage
 import Testing
@@ -190,6 +191,32 @@ struct CodeScanTests {
                     }
                 }
             }
+        }
+    }
+
+    @Test func damagedCodesAreNoLoss() throws {
+        var maker = Maker(.clustered, dimensions: 64, seed: 96)
+        let vectors = (0..<3000).map { maker.vector($0) }
+        let query = try query(maker.vector(0), .cosine)
+        let fixture = try VectorFixture()
+        let written = FixtureSpace(dimensions: 64, metric: .cosine, count: 3000) { vectors[$0] }
+        let file = try fixture.open(try fixture.write([written], rowCount: 3000))
+        let reference = try #require(try fixture.writeCodes(of: file))
+        // In the first and second chunk of the codes and in the errors, which follow.
+        for offset in [4096 + 64 + 5, 4096 + 64 + 100_000, 4096 + 64 + 3000 * 64 + 7] {
+            #expect(fixture.files.corrupt(path: fixture.codePath(), offset: offset, xor: 4))
+            let codes = try fixture.openCodes(reference, of: file).spaces[0]
+            #expect(code { _ = try codes.verifiedCodes() } == .corrupted)
+            let answers = try [codes, nil].map { codes in
+                try ExactScan.nearest(
+                    [query],
+                    in: [ScanSource(space: file.spaces[0], codes: codes, source: 0) { _ in false }],
+                    limit: 10,
+                    pool: ScanPool(width: 1)
+                )
+            }
+            #expect(answers[0] == answers[1])
+            #expect(fixture.files.corrupt(path: fixture.codePath(), offset: offset, xor: 4))
         }
     }
 
