@@ -101,98 +101,48 @@ enum Rounding {
 extension Quantizer {
     /// Vectors of a space that the scale is chosen by, at most.
     private static let sampleCount = 16_384
+    /// Of the vectors' largest numbers, the part that is not clipped.
+    private static let keptPart = 0.999
+    /// No clip is above so many times the median of the vectors' largest numbers.
+    private static let largestClip = 8.0
 
-    /// Chooses the scale for a space by looking at some of its vectors.
+    /// Chooses the scale for a space by looking at some of its vectors: the clip is the 99.9th
+    /// percentile of the vectors' largest numbers.
+    ///
+    /// Of the largest number of each vector, not of all numbers: a dimension that stands out in all
+    /// vectors must not be clipped. On 20,000 embeddings of texts, of which one or four dimensions
+    /// were made larger, recall of the best ten in twenty by codes was .994 and .999; with the
+    /// clip that makes the squared error least .83 and .98, with the 99.9th percentile of all
+    /// numbers .57 and .84. (With no clip at all .992 and 1, but one long vector would make all
+    /// others zero: hence also the bound by the median, for vectors of very different lengths.)
     ///
     /// - Parameter step: called now and then; what it throws ends the work.
     package init(for space: VectorSpace, step: () throws(StoreError) -> Void) throws(StoreError) {
-        var spread = ValueSpread()
+        var largest: [Double] = []
         let count = min(space.vectorCount, Self.sampleCount)
         for index in 0..<count {
             if index % 1024 == 0 { try step() }
             // No overflow: counts are below 2^32.
             let ordinal = index * space.vectorCount / count
-            let norm = Double(try space.norm(ordinal))
+            let norm = try space.norm(ordinal)
             guard norm > 0 else { continue }
-            spread.add(
-                try space.vector(ordinal),
-                count: space.dimensions,
-                factor: space.metric == .cosine ? 1 / norm : 1,
-                weight: space.metric == .cosine ? 1 : 1 / (norm * norm)
-            )
+            let vector = try space.vector(ordinal)
+            var most: Float = 0
+            for place in 0..<space.dimensions { most = max(most, abs(vector[place])) }
+            largest.append(space.metric == .cosine ? Double(most) / Double(norm) : Double(most))
         }
-        let scale = Rounding.up(spread.bestClip() / 127)
+        largest.sort()
+        var clip = 127.0
+        if !largest.isEmpty {
+            let kept = largest[Int(Double(largest.count - 1) * Self.keptPart)]
+            clip = min(kept, largest[largest.count / 2] * Self.largestClip)
+        }
+        let scale = Rounding.up(clip / 127)
         self.init(
             metric: space.metric,
             dimensions: space.dimensions,
             // Not finite only for numbers that no valid file has.
             scale: scale.isFinite ? max(scale, .leastNormalMagnitude) : 1
         )
-    }
-}
-
-/// How large the numbers of a space are: counted in bins, sixteen to each doubling.
-///
-/// The best clip is the one with the least expected square of the error, relative to the vectors'
-/// squared norms: rounding is off by a twelfth of a step's square, what is clipped by what is cut
-/// off. Taking the largest number instead let a few outliers make all other codes coarse, and a
-/// fixed share of the numbers would clip a whole dimension of every vector where one dimension
-/// stands out. Relative, so that a few very long vectors do not make all others zero.
-private struct ValueSpread {
-    private static let binCount = 4096
-    private var counts = [Double](repeating: 0, count: binCount)
-    private var sums = [Double](repeating: 0, count: binCount)
-    private var squares = [Double](repeating: 0, count: binCount)
-    private var largest: Float = 0
-
-    /// The bin of a float without sign: its exponent and the first four bits behind the point.
-    private static func bin(_ value: Float) -> Int { Int(value.bitPattern >> 19) }
-    /// Where a bin ends.
-    private static func end(_ bin: Int) -> Double {
-        Double(Float(bitPattern: UInt32(bin + 1) << 19))
-    }
-
-    mutating func add(
-        _ vector: UnsafePointer<Float>,
-        count: Int,
-        factor: Double,
-        weight: Double
-    ) {
-        for index in 0..<count {
-            let value = abs(Float(Double(vector[index]) * factor))
-            let bin = Self.bin(value)
-            counts[bin] += weight
-            sums[bin] += weight * Double(value)
-            squares[bin] += weight * Double(value) * Double(value)
-            largest = max(largest, value)
-        }
-    }
-
-    /// The clip with the least error; 127 when there is no number but 0.
-    func bestClip() -> Double {
-        guard largest > 0 else { return 127 }
-        // Of all bins up to one: how many, and their squares.
-        var countsBelow: [Double] = [0]
-        var squaresBelow: [Double] = [0]
-        for bin in 0...Self.bin(largest) {
-            countsBelow.append(countsBelow[bin] + counts[bin])
-            squaresBelow.append(squaresBelow[bin] + squares[bin])
-        }
-        var best = (clip: Double(largest), error: Double.infinity)
-        var (clippedCount, clippedSum, clippedSquare) = (0.0, 0.0, 0.0)
-        for bin in (0...Self.bin(largest)).reversed() where counts[bin] > 0 {
-            let clip = min(Self.end(bin), Double(largest))
-            let step = clip / 127
-            // What lies below half a step becomes 0.
-            let zeros = min(Self.bin(Float(step / 2)), bin)
-            let rounded = countsBelow[bin + 1] - countsBelow[zeros]
-            let clipped = clippedSquare - 2 * clip * clippedSum + clip * clip * clippedCount
-            let error = squaresBelow[zeros] + rounded * step * step / 12 + clipped
-            if error < best.error { best = (clip, error) }
-            clippedCount += counts[bin]
-            clippedSum += sums[bin]
-            clippedSquare += squares[bin]
-        }
-        return best.clip
     }
 }
