@@ -19,7 +19,9 @@ struct HistoryPlan {
     /// Bytes of a large text.
     let largeByteCount: Int
 
-    /// Derived files are made. Not with low seeds: those that once found something stay the same.
+    /// Derived files are made.
+    ///
+    /// Not with low seeds: those that once found something stay the same.
     let makesIndexes: Bool
 
     init(_ dice: inout Dice, seed: UInt64) {

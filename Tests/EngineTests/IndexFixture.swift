@@ -11,7 +11,7 @@ import Testing
 
 /// A disk, and the store on it.
 struct IndexFixture {
-    let disk = SimulatedFileSystem()
+    var disk = SimulatedFileSystem()
 
     var defaults: EngineOptions {
         var options = options(disk)
