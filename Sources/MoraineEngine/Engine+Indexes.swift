@@ -66,19 +66,21 @@ extension Engine {
         defer { reaper.reap(options.fileSystem, folder: folder) }
         return try indexing.jobs.exclusively { () throws(StoreError) in
             let width = options.runsInBackground ? width ?? WorkerThread.processorCount : 1
-            var failed: Set<IndexKey> = []
+            // Each once, whatever becomes of it.
+            var tried: Set<IndexKey> = []
             var firstFailure: StoreError?
             let made = Mutex(IndexProgress())
             var count = 0
             while true {
                 try withWriter { writer throws(StoreError) in try writer.checkWritable() }
-                let tasks = indexTasks(blocked: indexing.memory.needless.union(failed))
+                let tasks = indexTasks(blocked: indexing.memory.needless.union(tried))
                 guard let task = tasks.first else { break }
                 let now = made.withLock { made -> IndexProgress in
                     made.totalCount = max(made.totalCount, made.doneCount + tasks.count)
                     return made
                 }
                 if !progress(now) { throw Self.cancelledError }
+                tried.insert(task.key)
                 do throws(StoreError) {
                     let hasMade = try run(task, width: width) { () throws(StoreError) in
                         if !progress(now) { throw Self.cancelledError }
@@ -91,7 +93,6 @@ extension Engine {
                     let isGone = error.code == .cancelled && !isLive(task.key.segmentID)
                     guard isGone || error.code != .cancelled else { throw error }
                     indexing.memory.note(task.key, error)
-                    failed.insert(task.key)
                     if !isGone, firstFailure == nil { firstFailure = error }
                 }
                 made.withLock { $0.doneCount += 1 }
