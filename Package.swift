@@ -75,8 +75,8 @@ let package = Package(
         layer(
             "MoraineEngine",
             [
-                "MoraineLog", "MoraineSegments", "MoraineVectors", "MoraineStorage",
-                "MoraineFormat", "MoraineFiles", "MoraineBytes",
+                "MoraineLog", "MoraineSegments", "MoraineVectors", "MoraineFilters",
+                "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ]
         ),
 
@@ -167,8 +167,8 @@ let package = Package(
         tests(
             "EngineTests",
             [
-                "MoraineSimulation", "MoraineEngine", "MoraineSegments", "MoraineStorage", "MoraineFormat",
-                "MoraineFiles", "MoraineBytes",
+                "MoraineSimulation", "MoraineEngine", "MoraineSegments", "MoraineFilters",
+                "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ]
         ),
         tests("StoreTests", ["Moraine", "MoraineFiles"]),

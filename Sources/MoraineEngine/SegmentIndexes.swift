@@ -2,6 +2,7 @@
 // missing at any time. They belong to the version, so that the same version answers the same way.
 
 import MoraineFiles
+package import MoraineFilters
 package import MoraineFormat
 import MoraineStorage
 package import MoraineVectors
@@ -52,6 +53,7 @@ package struct SegmentIndexes: Sendable {
     }
 
     package var codes: CodeFile? { files[.codes]?.reader as? CodeFile }
+    package var columns: ColumnFile? { files[.columns]?.reader as? ColumnFile }
 
     /// In the order of their kinds.
     package var all: [DerivedFile] { DerivedKind.allCases.compactMap { files[$0] } }

@@ -43,6 +43,15 @@ extension ColumnFile {
         }
     }
 
+    /// Checks the next portion of the frame and the chunks; see `SealedFile.verifyPortion`.
+    package func verifyPortion(
+        _ place: inout VerifyPlace,
+        _ buffer: UnsafeMutableRawBufferPointer,
+        _ report: (Finding) -> Void
+    ) -> Int? {
+        file.verifyPortion(&place, buffer, report)
+    }
+
     private func verifyFields(of collection: ColumnCollection, _ report: (Finding) -> Void) {
         var last: [UInt8] = []
         for index in collection.fields {

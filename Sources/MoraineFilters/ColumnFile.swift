@@ -12,8 +12,7 @@ package import MoraineStorage
 package final class ColumnFile: Sendable {
     /// Rows of the segment.
     package let rowCount: UInt32
-    /// For checks of its chunks.
-    package let file: SealedFile
+    let file: SealedFile
     let values: Section
     private let paths: Section
     private let columns: Section

@@ -14,6 +14,8 @@ package import MoraineStorage
 /// not indexed, and filters on it look at documents. One thread at a time. A writer that goes
 /// before `finish` removes its file; after an error every call throws it.
 package final class ColumnFileWriter {
+    /// Rows of a segment below which documents are read as quickly.
+    package static let leastRowCount = 1024
     /// Fields of a collection in a segment that are listed at most.
     package static let fieldLimit = 1024
     /// Bytes of a path that is listed.

@@ -34,6 +34,7 @@ package struct FilterError: Error, Sendable, Equatable {
     static func found(_ text: some RandomAccessCollection<UInt8>, at offset: Int) -> String {
         let rest = text.dropFirst(offset)
         guard let first = rest.first else { return "the end" }
+        if first < 0x20 || first == 0x7F { return "byte \(first)" }
         let limit = 40
         let token: [UInt8]
         if isWord(first) {

@@ -74,7 +74,7 @@ import Testing
         ("a AND b", 3, #"found "AND""#),
         ("a && b", 3, #"found "&&""#),
         ("\u{A0}a == 1", 1, "expected a field"),
-        ("true == 1", 6, #"found "==""#),
+        ("true == 1", 6, #"found "==""#), ("a == \u{1B}", 6, "found byte 27"),
     ])
     func wrongTextsAreRefusedAtTheirColumn(_ text: String, _ column: Int, _ message: String) {
         let error = #expect(throws: FilterError.self) { try Filter(text: text) }

@@ -103,6 +103,74 @@ class Goldens(unittest.TestCase):
             '"null":null,"object":{"":1e+300},"string":"å\\u0000","true":true}',
         )
 
+    def test_columns(self):
+        """The reader takes no notice of columns; here they are read from the page."""
+        parts = golden("columns.hex")
+        values, found = parts["Values"], {}
+        for collection in struct.iter_unpack("<6I", parts["Collections"]):
+            number, first, count, first_field, field_count, flags = collection
+            self.assertEqual(flags, 0)
+            for place in range(first_field, first_field + field_count):
+                start, size, column, column_count = struct.unpack_from(
+                    "<4I", parts["Fields"], place * 16)
+                cursor = reader.Cursor(parts["Paths"][start:start + size], "7.col", 0, "path")
+                path = []
+                while cursor.position < size:
+                    path.append(cursor.prefixed().decode())
+                for entry in range(column, column + column_count):
+                    kind, domain, n, strings, offset, length = struct.unpack_from(
+                        "<BB2xIQQQ", parts["Columns"], entry * 32)
+                    data = values[offset:offset + length]
+                    found[number, ".".join(path), kind, domain] = read_column(
+                        data, kind, n, strings, range(first, first + count))
+        self.assertEqual(found, {
+            (1, "a", 1, 1): [0, 1], (1, "a", 6, 1): [(-1, 1), (3, 0)],
+            (1, "s", 1, 1): [0, 1, 2], (1, "s", 8, 1): [("x", [1, 2]), ("xy", [0])],
+            (1, "t", 1, 1): [0, 1], (1, "t", 2, 1): [0], (1, "t", 3, 1): [1],
+            (1, "t", 7, 2): [(1.5, 0)], (1, "t", 8, 2): [("u", [0])],
+            (2, "o", 1, 1): [3], (2, "o", 2, 1): [3], (2, "o.p", 1, 1): [3], (2, "o.p", 5, 1): [3],
+        })
+
+
+def read_rows(data, rows):
+    """A list of rows: columns.md, "Rows"."""
+    if data[0] == 1:
+        return list(rows)
+    found = []
+    if data[0] == 2:
+        cursor, row = reader.Cursor(data[1:], "7.col", 0, "rows"), rows.start
+        while cursor.position < len(data) - 1:
+            row += cursor.varint()
+            found.append(row)
+            row += 1
+        return found
+    base = rows.start // 64 * 64
+    return [row for row in rows if data[1 + (row - base) // 8] >> (row - base) % 8 & 1]
+
+
+def read_column(data, kind, count, string_size, rows):
+    """A column: columns.md, "Numbers" and "Strings"; what it holds must be as much as is said."""
+    if kind <= 5:
+        found = read_rows(data, rows)
+        assert len(found) == count
+        return found
+    if kind == 8:
+        ends = [(0, 0)] + list(struct.iter_unpack("<2I", data[:count * 8]))
+        texts, lists = data[count * 8:count * 8 + string_size], data[count * 8 + string_size:]
+        assert ends[-1] == (len(texts), len(lists))
+        return [(texts[a:c].decode(), read_rows(lists[b:d], rows))
+                for (a, b), (c, d) in zip(ends, ends[1:])]
+    letter, start, found = "q" if kind == 6 else "d", (count + 4095) // 4096 * 16, []
+    for leaf in range(0, count, 4096):
+        n = min(4096, count - leaf)
+        numbers = struct.unpack_from(f"<{n}{letter}", data, start)
+        found += zip(numbers, struct.unpack_from(f"<{n}I", data, start + 8 * n))
+        bounds = struct.unpack_from(f"<2{letter}", data, leaf // 4096 * 16)
+        assert bounds == (numbers[0], numbers[-1])
+        start += 12 * n
+    assert start == len(data)
+    return found
+
 
 if __name__ == "__main__":
     unittest.main()
