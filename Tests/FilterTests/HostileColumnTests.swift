@@ -87,7 +87,8 @@ import Testing
         let small = try #require(try fixture.write(rows))
         var sections = try self.sections(of: fixture.open(small, rowCount: 2))
         let good = sections[0].bytes
-        for (offset, value) in [(1, 9), (17, 9), (33, 7), (41, 2), (59, 0x61), (61, 0x7F)] {
+        for (offset, value) in [(1, 9), (17, 9), (33, 7), (41, 2), (59, 0x61), (61, 2), (61, 0x7F)]
+        {
             sections[0].bytes = good
             sections[0].bytes[offset] = UInt8(value)
             let bent = try fixture.open(try fixture.forge(sections, rowCount: 2), rowCount: 2)
