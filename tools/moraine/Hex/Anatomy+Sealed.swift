@@ -1,5 +1,5 @@
 // The structures of sealed files. Bytes: format-spec/file-header.md, document.md, key.md,
-// vector.md, deletion.md.
+// vector.md, codes.md, deletion.md.
 
 import MoraineBytes
 import MoraineFormat
@@ -24,6 +24,11 @@ extension SectionType {
         case norms: "norms"
         case deletionSummary: "summary"
         case deadRowContainers: "containers"
+        case source: "source"
+        case codeSpaces: "coded spaces"
+        case codes: "codes"
+        case codeErrors: "errors"
+        case codeSquareSums: "sums of squares"
         case checksumTable: "checksum table"
         default: "unknown"
         }
@@ -148,6 +153,18 @@ extension Anatomy {
                 Structure("summary", at: start, bytes, layout: DeletionSummary.layout)
             }
         case SectionType.deadRowContainers: try walkContainers(from: start, to: end)
+        case SectionType.source:
+            try entries("source", DerivedSource.layout, DerivedSource.byteCount, start, end)
+        case SectionType.codeSpaces:
+            let size = CodeSpaceEntry.byteCount
+            try entries("coded space", CodeSpaceEntry.layout, size, start, end)
+        case SectionType.codes:
+            pieces("codes of coded space \(entry.ordinal)", "code", "u8[]", from: start, to: end)
+        case SectionType.codeErrors:
+            pieces("errors of coded space \(entry.ordinal)", "error", "f32[]", from: start, to: end)
+        case SectionType.codeSquareSums:
+            let title = "sums of squares of coded space \(entry.ordinal)"
+            pieces(title, "sum of squares", "u32[]", from: start, to: end)
         case SectionType.checksumTable:
             pieces("checksum table", "checksum", "x32[]", from: start, to: end)
         default:

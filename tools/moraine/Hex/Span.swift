@@ -86,6 +86,9 @@ struct Structure {
             var value: UInt64 = 0
             for byte in bytes.reversed() { value = value << 8 | UInt64(byte) }
             return number(value, name, digits: bytes.count * 2)
+        case "f32":
+            let bits = bytes.reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            return "\(Float(bitPattern: bits))"
         case "u8[4]", "u8[2]", "text":
             let isText = bytes.allSatisfy { (0x20..<0x7F).contains($0) }
             return isText ? String(decoding: bytes, as: UTF8.self) : ""
