@@ -37,6 +37,7 @@ import Testing
             return
         }
         let file = try fixture.open(reference, rowCount: rows.count)
+        file.verify { Issue.record("\($0)") }
         for _ in 0..<80 {
             let meaning = Meaning.random(&random)
             let filter = meaning.filter
@@ -77,6 +78,7 @@ import Testing
         let fixture = try ColumnFixture()
         let reference = try #require(try fixture.write(documents.map { (1, $0) }))
         let file = try fixture.open(reference, rowCount: count)
+        file.verify { Issue.record("\($0)") }
         for text in [
             #"unique == "key-77""#, #"unique < "key-2""#, #"unique startswith "key-19""#,
             #"unique contains "99""#, "number < 4500", "number == 17", "number in [1, 2.0, 8999]",

@@ -87,12 +87,16 @@ import Testing
         let small = try #require(try fixture.write(rows))
         var sections = try self.sections(of: fixture.open(small, rowCount: 2))
         let good = sections[0].bytes
-        for (offset, value) in [(1, 9), (17, 9), (33, 7), (41, 2), (59, 0x61), (61, 2), (61, 0x7F)]
-        {
+        let changes: [[Int: UInt8]] = [
+            [1: 9], [17: 9], [33: 7], [41: 2], [59: 0x61], [61: 2], [61: 0x7F],
+            // The same number twice with the same row, and with rows that descend.
+            [9: 1, 25: 1, 37: 0], [9: 1, 25: 1, 33: 1, 37: 0],
+        ]
+        for change in changes {
             sections[0].bytes = good
-            sections[0].bytes[offset] = UInt8(value)
+            for (offset, value) in change { sections[0].bytes[offset] = value }
             let bent = try fixture.open(try fixture.forge(sections, rowCount: 2), rowCount: 2)
-            #expect(findings(bent).map(\.kind) == [.record], "byte \(offset)")
+            #expect(findings(bent).map(\.kind) == [.record], "\(change)")
         }
         sections[0].bytes = good
         let same = try fixture.open(try fixture.forge(sections, rowCount: 2), rowCount: 2)
