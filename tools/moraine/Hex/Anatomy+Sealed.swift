@@ -1,5 +1,5 @@
 // The structures of sealed files. Bytes: format-spec/file-header.md, document.md, key.md,
-// vector.md, codes.md, deletion.md.
+// vector.md, codes.md, columns.md, deletion.md.
 
 import MoraineBytes
 import MoraineFormat
@@ -29,6 +29,11 @@ extension SectionType {
         case codes: "codes"
         case codeErrors: "errors"
         case codeSquareSums: "sums of squares"
+        case columnValues: "values"
+        case columnPaths: "paths"
+        case columns: "columns"
+        case columnFields: "fields"
+        case columnCollections: "collections"
         case checksumTable: "checksum table"
         default: "unknown"
         }
@@ -165,6 +170,15 @@ extension Anatomy {
         case SectionType.codeSquareSums:
             let title = "sums of squares of coded space \(entry.ordinal)"
             pieces(title, "sum of squares", "u32[]", from: start, to: end)
+        case SectionType.columnValues: pieces("values", "value", "u8[]", from: start, to: end)
+        case SectionType.columnPaths: pieces("paths", "path", "u8[]", from: start, to: end)
+        case SectionType.columns:
+            try entries("column", ColumnEntry.layout, ColumnEntry.byteCount, start, end)
+        case SectionType.columnFields:
+            try entries("field", ColumnField.layout, ColumnField.byteCount, start, end)
+        case SectionType.columnCollections:
+            let size = ColumnCollection.byteCount
+            try entries("collection", ColumnCollection.layout, size, start, end)
         case SectionType.checksumTable:
             pieces("checksum table", "checksum", "x32[]", from: start, to: end)
         default:
