@@ -221,7 +221,7 @@ struct Dice: RandomNumberGenerator {
     }
 }
 
-/// Documents of made-up words with random vectors.
+/// Documents of made-up words with made-up vectors.
 struct GeneratedData: DataSet {
     let documentCount: Int
     let dimensions: Int
@@ -270,14 +270,11 @@ struct GeneratedData: DataSet {
         return line
     }
 
-    private func addVector(_ row: Int, to floats: inout [Float]) {
-        var dice = Dice(seed &+ UInt64(truncatingIfNeeded: row) &* 0xA24B_AED4_963E_E407 &+ 1)
-        for _ in 0..<dimensions {
-            floats.append(Float(Int32(truncatingIfNeeded: dice.next() >> 32)) * 0x1p-31)
-        }
-    }
+    /// Its vectors lie around centres, as embeddings do.
+    private var vectors: LowRankVectors { LowRankVectors(dimensions: dimensions, seed: seed) }
 
     func forEachBatch(_ body: (Batch) throws -> Batch?) throws {
+        let vectors = vectors
         var parser = LineParser()
         var batch = Batch()
         var row = 0
@@ -287,7 +284,7 @@ struct GeneratedData: DataSet {
             for row in row..<end {
                 let line = line(row)
                 try line.withUnsafeBytes { try parser.parse($0, into: batch) }
-                addVector(row, to: &batch.floats)
+                vectors.append(row, to: &batch.floats)
             }
             row = end
             guard let next = try body(batch) else { return }
@@ -296,8 +293,9 @@ struct GeneratedData: DataSet {
     }
 
     func queries(_ count: Int) -> [Float] {
+        let vectors = vectors
         var floats: [Float] = []
-        for query in 0..<count { addVector(-1 - query, to: &floats) }
+        for query in 0..<count { vectors.append(-1 - query, to: &floats) }
         return floats
     }
 
@@ -307,9 +305,10 @@ struct GeneratedData: DataSet {
         let norm = query.reduce(0) { $0 + $1 * $1 }.squareRoot()
         var best: [Double] = []
         var vector: [Float] = []
+        let vectors = vectors
         for row in 0..<documentCount {
             vector.removeAll(keepingCapacity: true)
-            addVector(row, to: &vector)
+            vectors.append(row, to: &vector)
             var product = 0.0
             var square = 0.0
             for index in 0..<dimensions {
@@ -336,10 +335,11 @@ struct GeneratedData: DataSet {
         let lines = try OutputFile(folder + "/docs.jsonl")
         let vectors = try OutputFile(folder + "/base.f32")
         var floats: [Float] = []
+        let rows = self.vectors
         for row in 0..<documentCount {
             try lines.append(line(row) + [10])
             floats.removeAll(keepingCapacity: true)
-            addVector(row, to: &floats)
+            rows.append(row, to: &floats)
             try floats.withUnsafeBytes { try vectors.append(Array($0)) }
         }
         try lines.finish()

@@ -7,7 +7,8 @@ import Foundation
 @main
 struct MoraineBench {
     static let commands: [Command] = [
-        .commit, .ingest, .get, .scan, .search, .exact, .open, .compact, .churn, .simulate, .flips,
+        .commit, .ingest, .get, .scan, .vectors, .search, .exact, .open, .compact, .churn,
+        .simulate, .flips,
         .salvage,
     ]
 

@@ -149,7 +149,7 @@ private func answer(_ engine: Engine, _ id: [UInt8]) throws {
     let one = try engine.collection("one")
     let query: [Float] = [1, 0, 0, 0]
     let hits = try query.withUnsafeBufferPointer { query throws(StoreError) in
-        try version.search(one, query: query, limit: 1)
+        try version.search(one, query: query, SearchRequest(limit: 1)).hits
     }
     guard found != nil, hits.count == 1 else { throw Failure.failed("a document is missing") }
 }

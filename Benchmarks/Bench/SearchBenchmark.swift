@@ -1,6 +1,5 @@
-// search: the exact ten nearest of all vectors, beside reading the same bytes.
+// search: the ten nearest by graphs, their recall and their speed.
 
-import CKernels
 import Foundation
 import MoraineBytes
 import MoraineEngine
@@ -8,33 +7,118 @@ import MoraineFiles
 import MoraineFormat
 import MoraineStorage
 import MoraineVectors
-import Synchronization
 
 extension Command {
     static let search = Command(
         "search",
-        "the exact ten nearest, beside the memory's read bandwidth",
+        "the ten nearest by graphs: recall and queries a second",
         about: """
-            Every vector is compared. The limit is reading the same files' bytes from memory, in the
-            same run, with as many threads. Generated vectors take four times the last-level cache
-            unless --documents says otherwise. Scores are checked: against gt.f32 of a data set,
-            against double precision for generated vectors.
+            Loads the documents, makes all index files, closes the store and opens it again. Then
+            all queries as one batch, with one thread and with two, for several widths of search
+            (nodes that a search keeps, often called ef). Recall is by distance: a hit counts when
+            its score reaches that of the tenth nearest less 0.00001, whichever document it is. The
+            tenth nearest is read from gt.f32 of a data set, or found by exact search.
             """,
-        options: [Option("--queries", "N", "queries in a round; 20 by default")],
+        options: [
+            Option("--queries", "N", "queries; all of a data set, else 1000"),
+            Option("--widths", "LIST", "widths of search, with commas"),
+            Option("--store", "FOLDER", "keep the store here, or search the one that is there"),
+        ],
         takesData: true,
         examples: [
             ("search DATA", "a data set and its queries"),
-            ("search", "generated vectors, four times as large as the cache"),
-            ("search --documents 100000 --dimensions 768 --json", "other shapes"),
+            ("search --documents 200000", "generated vectors around centres"),
         ],
         run: runSearch
     )
 }
 
 private let limit = 10
+private let defaultWidths = [10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256]
+
+private func runSearch(_ arguments: Arguments) throws {
+    try WorkFolder.with(arguments, needsDisk: false) { folder in
+        let report = Report("search", arguments, machine: try Machine.description(of: folder.path))
+        let data = try arguments.dataSet(documentCount: arguments.isQuick ? 5000 : 200_000)
+        guard data.dimensions > 0 else { throw Failure.usage("the data set has no vectors") }
+        report.setting("documents", "\(data.documentCount) of \(data.dimensions) dimensions")
+        let path = arguments.word("--store") ?? folder.path("store")
+        if !FileManager.default.fileExists(atPath: path) {
+            try makeIndexedStore(data, at: path, report)
+        }
+        let searchers = try [1, 2].map { try IndexedSearcher(path, threads: $0) }
+        let widths = try arguments.word("--widths").map(parseWidths) ?? defaultWidths
+        let count = try arguments.number("--queries", in: 1...1_000_000)
+        let queries = try data.queries(count ?? (data as? FolderData)?.queryCount ?? 1000)
+        let bars = try tenthScores(data, queries, searchers[1])
+        var curve: [(width: Int, recall: Double, rates: [Double])] = []
+        for width in widths {
+            var recall = 0.0
+            var rates: [[Double]] = [[], []]
+            for round in 0...(try arguments.rounds()) {
+                for (place, searcher) in searchers.enumerated() {
+                    var hits: [[SearchHit]] = []
+                    let time = try seconds { hits = try searcher.nearest(queries, width: width) }
+                    recall = share(of: hits, bars, data.metric)
+                    if round > 0 { rates[place].append(Double(hits.count) / time) }
+                }
+            }
+            let name = "width \(width), recall \(String(format: "%.4f", recall))"
+            report.figure("\(name), one thread", "queries/s", rates[0])
+            report.figure("\(name), two threads", "queries/s", rates[1])
+            curve.append((width, recall, rates.map { Series($0).median }))
+        }
+        for target in [0.95, 0.99] {
+            guard let rate = interpolated(curve.map { ($0.recall, $0.rates[0]) }, at: target)
+            else { continue }
+            report.figure("recall \(target), one thread", "queries/s", [rate])
+        }
+        for searcher in searchers { try searcher.engine.close() }
+        try report.finish()
+    }
+}
+
+private func parseWidths(_ text: String) throws -> [Int] {
+    try text.split(separator: ",").map {
+        guard let width = Int($0), width > 0 else {
+            throw Failure.usage("--widths takes numbers with commas between them")
+        }
+        return width
+    }
+}
+
+private func makeIndexedStore(_ data: any DataSet, at path: String, _ report: Report) throws {
+    var options = EngineOptions()
+    options.indexesInBackground = false
+    var engine = try Engine.open(at: path, options: options)
+    let collection = try engine.makeCollection("docs", data.dimensions, data.metric)
+    let loading = try seconds {
+        try data.load(into: engine, collection)
+        try engine.checkpoint()
+    }
+    report.figure("load", "documents/s", [Double(data.documentCount) / loading])
+    let merging = try seconds { _ = try engine.compact(all: true) }
+    report.figure("merge", "seconds", [merging])
+    let indexing = try seconds { _ = try engine.buildIndexes(width: 2) }
+    report.figure("make index files, two threads", "seconds", [indexing])
+    try engine.close()
+    engine = try Engine.open(at: path, options: options)
+    let version = try engine.version()
+    report.setting("segments", "\(version.segments.count)")
+    var bytes: UInt64 = 0
+    for view in version.segments {
+        for file in [view.indexes[.codes], view.indexes[.graph]] { bytes += file?.byteCount ?? 0 }
+    }
+    report.figure(
+        "codes and graph",
+        "bytes a vector",
+        [Double(bytes) / Double(max(1, data.documentCount))]
+    )
+    try engine.close()
+}
 
 /// A store opened with a number of scan threads.
-private struct Searcher: Sendable {
+private struct IndexedSearcher {
     let engine: Engine
     let version: Version
     let collection: CollectionShape
@@ -48,169 +132,48 @@ private struct Searcher: Sendable {
         collection = try engine.collection("docs")
     }
 
-    func nearest(_ query: ArraySlice<Float>) throws -> [SearchHit] {
-        try query.withUnsafeBufferPointer { query throws(StoreError) in
-            try version.search(collection, query: query, limit: limit)
+    func nearest(_ queries: [Float], width: Int?, isExact: Bool = false) throws -> [[SearchHit]] {
+        var request = SearchRequest(limit: limit)
+        request.width = width
+        request.isExact = isExact
+        return try queries.withUnsafeBufferPointer { queries throws(StoreError) in
+            try version.search(collection, queries: queries, request)
         }
     }
 }
 
-private func runSearch(_ arguments: Arguments) throws {
-    try WorkFolder.with(arguments, needsDisk: false) { folder in
-        let report = Report(
-            "search",
-            arguments,
-            machine: try Machine.description(of: folder.path)
-        )
-        let dimensions = try arguments.number("--dimensions", in: 1...16_384) ?? 384
-        let enough = 4 * Machine.cacheByteCount / (4 * dimensions) + 1
-        let data = try arguments.dataSet(documentCount: arguments.isQuick ? 2000 : enough)
-        guard data.dimensions > 0 else { throw Failure.usage("the data set has no vectors") }
-        let count = try arguments.number("--queries", in: 1...1_000_000) ?? 20
-        let queries = try data.queries(count)
-        report.setting("documents", "\(data.documentCount) of \(data.dimensions) dimensions")
-        try data.makeStore(at: folder.path("store"), options: EngineOptions())
-        let names = folder.files("store").filter { $0.hasSuffix(".vec") }
-        report.setting("vector files", "\(names.count)")
-        let one = try Contest(folder.path("store"), files: names, threads: 1)
-        let two = try Contest(folder.path("store"), files: names, threads: 2)
-        try check(one.searcher, two.searcher, data, queries, report)
-        try measure(one, two, queries, data, rounds: try arguments.rounds(), report)
-        try one.searcher.engine.close()
-        try two.searcher.engine.close()
-        try report.finish()
-    }
-}
-
-/// Searches, and reads of the same bytes, by a number of threads.
-private struct Contest: Sendable {
-    let searcher: Searcher
-    /// As the searcher's threads: the caller's and, for two, one that is there already.
-    let pool: ScanPool
-    /// Each contest's own: what was read through the same mapping a moment ago is read faster.
-    let mappings: [Mapping]
-    let byteCount: Int
-
-    init(_ folder: String, files: [String], threads: Int) throws {
-        searcher = try Searcher(folder, threads: threads)
-        pool = ScanPool(width: threads)
-        mappings = try files.map { try map($0, byteCount: nil) }
-        byteCount = mappings.reduce(0) { $0 + $1.bytes.count }
-    }
-
-    /// Reads every file once, each by all threads of the pool.
-    func read() throws {
-        let sum = Atomic<UInt64>(0)
-        let count = pool.width
-        pool.run(jobs: count) { part in
-            for mapping in mappings {
-                let size = mapping.bytes.count
-                let range = (size * part / count)..<(size * (part + 1) / count)
-                let bytes = UnsafeRawBufferPointer(rebasing: mapping.bytes[range])
-                sum.wrappingAdd(mk_read_sum(bytes.baseAddress, bytes.count), ordering: .relaxed)
-            }
-        }
-        guard sum.load(ordering: .relaxed) != 0 else { throw Failure.failed("only zeros") }
-    }
-}
-
-private func measure(
-    _ one: Contest,
-    _ two: Contest,
-    _ queries: [Float],
-    _ data: any DataSet,
-    rounds: Int,
-    _ report: Report
-) throws {
-    let dimensions = data.dimensions
-    let count = queries.count / dimensions
-    let scanned = Double(data.documentCount * dimensions * 4 * count) / 1e9
-    let whole = Double(one.byteCount * count) / 1e9
-    var times: [String: [Double]] = [:]
-    for round in 0...rounds {
-        var sums = ["one": 0.0, "two": 0.0, "read one": 0.0, "read two": 0.0]
-        // Query by query and in changing order, so that a change of the machine's speed, and what
-        // came just before, meet search and read alike.
-        for number in 0..<count {
-            let query = queries[(number * dimensions)..<((number + 1) * dimensions)]
-            for (name, contest) in [("one", one), ("two", two)] {
-                for isRead in [(round + number) % 2 == 1, (round + number) % 2 == 0] {
-                    sums[isRead ? "read " + name : name, default: 0] += try seconds {
-                        if isRead {
-                            try contest.read()
-                        } else {
-                            _ = try contest.searcher.nearest(query)
-                        }
-                    }
-                }
-            }
-        }
-        guard round > 0 else { continue }  // the first one warms up
-        for (name, time) in sums { times[name, default: []].append(time) }
-    }
-    for name in ["one", "two"] {
-        let search = times[name, default: []]
-        let read = times["read " + name, default: []]
-        let threads = name == "one" ? "one thread" : "two threads"
-        report.figure("search, \(threads)", "ms a query", search.map { $0 / Double(count) * 1e3 })
-        report.figure("search, \(threads)", "GB/s of vectors", search.map { scanned / $0 })
-        report.figure("read, \(threads)", "GB/s", read.map { whole / $0 })
-        report.ratio(
-            "search / read, \(threads)",
-            zip(search, read).map { (scanned / $0) / (whole / $1) }
-        )
-    }
-    report.ratio(
-        "search, two threads / one",
-        quotients(times["one", default: []], times["two", default: []])
-    )
-}
-
-/// Compares scores with what is known about the data; throws when one is wrong.
-private func check(
-    _ one: Searcher,
-    _ two: Searcher,
+/// For each query the score that a hit must reach.
+private func tenthScores(
     _ data: any DataSet,
     _ queries: [Float],
-    _ report: Report
-) throws {
-    let dimensions = data.dimensions
-    func query(_ number: Int) -> ArraySlice<Float> {
-        queries[(number * dimensions)..<((number + 1) * dimensions)]
+    _ searcher: IndexedSearcher
+) throws -> [Float] {
+    let slack: Float = data.metric == .l2 ? -1e-5 : 1e-5
+    let count = queries.count / data.dimensions
+    if let expected = try (data as? FolderData)?.expectedScores() {
+        return (0..<count).map { expected.scores[$0 * expected.width + limit - 1] - slack }
     }
-    for number in 0..<(queries.count / dimensions) {
-        guard try one.nearest(query(number)) == two.nearest(query(number)) else {
-            throw Failure.failed("query \(number): two threads find other documents than one")
-        }
-    }
-    if let folder = data as? FolderData {
-        guard let expected = try folder.expectedScores() else {
-            report.setting("scores checked", "none: there is no gt.f32")
-            return
-        }
-        let all = try folder.queries(folder.queryCount)
-        for number in 0..<folder.queryCount {
-            let query = all[(number * dimensions)..<((number + 1) * dimensions)]
-            let row = expected.scores[(number * expected.width)...].prefix(expected.width)
-            try compare(number, try two.nearest(query), row.prefix(limit).map(Double.init))
-        }
-        report.setting("scores checked", "\(folder.queryCount) queries against gt.f32")
-    } else if let generated = data as? GeneratedData {
-        try compare(
-            0,
-            try two.nearest(query(0)),
-            generated.nearestScores(to: query(0), limit: limit)
-        )
-        report.setting("scores checked", "1 query against double precision")
+    return try searcher.nearest(queries, width: nil, isExact: true).map {
+        ($0.last?.score ?? 0) - slack
     }
 }
 
-private func compare(_ query: Int, _ hits: [SearchHit], _ expected: [Double]) throws {
-    guard hits.count == expected.count,
-        zip(hits, expected).allSatisfy({ abs(Double($0.score) - $1) <= 1e-5 })
-    else {
-        throw Failure.failed(
-            "query \(query): scores \(hits.map(\.score)) are not \(expected)"
-        )
+private func share(of hits: [[SearchHit]], _ bars: [Float], _ metric: Metric) -> Double {
+    var found = 0
+    for (hits, bar) in zip(hits, bars) {
+        found += hits.count { metric == .l2 ? $0.score <= bar : $0.score >= bar }
     }
+    return Double(found) / Double(bars.count * limit)
+}
+
+/// The rate at a recall, on the line between the widths on both sides of it.
+private func interpolated(_ curve: [(recall: Double, rate: Double)], at target: Double) -> Double? {
+    for (low, high) in zip(curve, curve.dropFirst()) {
+        guard low.recall <= target, high.recall >= target, high.recall > low.recall else {
+            continue
+        }
+        let part = (target - low.recall) / (high.recall - low.recall)
+        return low.rate + part * (high.rate - low.rate)
+    }
+    return nil
 }

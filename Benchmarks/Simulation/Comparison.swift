@@ -114,7 +114,7 @@ extension Version {
             let (id, document) = all[index]
             let query = (document.vector ?? []).map { Float(bitPattern: $0) }
             let hits = try query.withUnsafeBufferPointer { query throws(StoreError) in
-                try search(shape, query: query, limit: all.count + 1)
+                try search(shape, query: query, SearchRequest(limit: all.count + 1)).hits
             }
             let ids = Set(hits.map { String(decoding: $0.id, as: UTF8.self) })
             let place = "at LSN \(lsn), collection \(shape.name): a search by \(id)"

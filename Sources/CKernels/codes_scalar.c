@@ -14,12 +14,7 @@ static void dot_rows(const uint8_t *codes, size_t n, size_t count, const int8_t 
 
 static void dot_list(const uint8_t *codes, size_t n, const uint32_t *ids, size_t count,
                      const int8_t *query, int32_t *out) {
-    for (size_t i = 0; i < count; i++) {
-        if (i + MK_CODES_AHEAD < count) {
-            mk_fetch_code(codes + (size_t)ids[i + MK_CODES_AHEAD] * n, n);
-        }
-        out[i] = dot(codes + (size_t)ids[i] * n, query, n);
-    }
+    for (size_t i = 0; i < count; i++) out[i] = dot(codes + (size_t)ids[i] * n, query, n);
 }
 
 static void dot_planes(const uint8_t *codes, size_t n, size_t count, const int8_t *high,

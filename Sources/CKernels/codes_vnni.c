@@ -96,12 +96,8 @@ VNNI static void dot_rows(const uint8_t *codes, size_t n, size_t count, const in
 
 VNNI static void dot_list(const uint8_t *codes, size_t n, const uint32_t *ids, size_t count,
                           const int8_t *query, int32_t *out) {
-    size_t fetched = count < MK_CODES_AHEAD ? count : MK_CODES_AHEAD;
-    for (size_t i = 0; i < fetched; i++) mk_fetch_code(codes + (size_t)ids[i] * n, n);
     size_t i = 0;
     for (; i + 4 <= count; i += 4) {
-        size_t until = i + 4 + MK_CODES_AHEAD < count ? i + 4 + MK_CODES_AHEAD : count;
-        for (; fetched < until; fetched++) mk_fetch_code(codes + (size_t)ids[fetched] * n, n);
         dot_four(codes + (size_t)ids[i] * n, codes + (size_t)ids[i + 1] * n,
                  codes + (size_t)ids[i + 2] * n, codes + (size_t)ids[i + 3] * n, query, n,
                  out + i);

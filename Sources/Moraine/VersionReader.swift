@@ -50,7 +50,7 @@ struct VersionReader: Sendable {
 
     func search(near query: [Float], limit: Int, withEmbeddings: Bool) throws(StoreError) -> [Hit] {
         let found = try query.withUnsafeBufferPointer { query throws(StoreError) in
-            try version.search(shape, query: query, limit: limit)
+            try version.search(shape, query: query, SearchRequest(limit: limit)).hits
         }
         return try hits(found, withEmbeddings: withEmbeddings)
     }
@@ -65,10 +65,10 @@ struct VersionReader: Sendable {
         guard let query = document.embedding else {
             throw StoreError(.invalidVector, "document \"\(id)\" has no embedding")
         }
-        let found = try withUTF8(of: id) { id throws(StoreError) in
-            try query.withUnsafeBufferPointer { query throws(StoreError) in
-                try version.search(shape, query: query, limit: limit, excluding: id)
-            }
+        var request = SearchRequest(limit: limit)
+        request.excludedID = Array(id.utf8)
+        let found = try query.withUnsafeBufferPointer { query throws(StoreError) in
+            try version.search(shape, query: query, request).hits
         }
         return try hits(found, withEmbeddings: withEmbeddings)
     }

@@ -88,7 +88,7 @@ package struct IndexFormat: Sendable {
     }
 
     /// Every kind that this version makes, in the order in which a segment gets them.
-    package static let all: [IndexFormat] = [.codes, .columns]
+    package static let all: [IndexFormat] = [.codes, .graph, .columns]
 }
 
 extension IndexFormat {

@@ -55,6 +55,9 @@ package struct SegmentIndexes: Sendable {
     package var codes: CodeFile? { files[.codes]?.reader as? CodeFile }
     package var columns: ColumnFile? { files[.columns]?.reader as? ColumnFile }
 
+    /// `nil` while they are not there.
+    package var graph: GraphFile? { files[.graph]?.reader as? GraphFile }
+
     /// In the order of their kinds.
     package var all: [DerivedFile] { DerivedKind.allCases.compactMap { files[$0] } }
 

@@ -1,44 +1,93 @@
-// Exact nearest-neighbour search over a version.
+// Nearest-neighbour search over a version: graphs where segments have them, else everything.
 
 import MoraineBytes
-import MoraineSegments
 package import MoraineFormat
+import MoraineSegments
 package import MoraineStorage
 import MoraineVectors
-
-/// A document near a query.
-package struct SearchHit: Sendable, Equatable {
-    package let id: [UInt8]
-    /// Cosine and dot: the similarity, higher is nearer.
-    ///
-    /// L2: the squared distance, lower is nearer.
-    package let score: Float
-}
+import Synchronization
 
 extension Version {
     /// The documents nearest to a query, nearest first, equal scores by id.
     ///
-    /// Compares the query with every vector of the collection, on all the engine's scan threads.
-    ///
     /// - Parameters:
     ///   - query: as many numbers as the collection has dimensions.
-    ///   - limit: hits at most; 1 or more.
-    ///   - id: a document to leave out.
     /// - Throws: `wrongDimension`, `invalidVector`, `invalidArgument`, `corrupted`.
     package func search(
         _ collection: CollectionShape,
         query: UnsafeBufferPointer<Float>,
-        limit: Int,
-        excluding id: UnsafeRawBufferPointer? = nil
-    ) throws(StoreError) -> [SearchHit] {
-        guard limit >= 1 else {
+        _ request: SearchRequest
+    ) throws(StoreError) -> SearchAnswer {
+        try request.validate()
+        let vector = try self.vector(query, of: collection)
+        let sources = try SearchSources(self, collection, request)
+        var plan = sources.plan
+        let best = try candidates(sources, [vector], request, cost: &plan.cost)
+        return SearchAnswer(
+            hits: try hits(best[0], collection.metric, request),
+            plan: plan
+        )
+    }
+
+    /// The documents nearest to each of many queries, in the queries' order.
+    ///
+    /// All the engine's scan threads take part.
+    ///
+    /// - Parameter queries: one after the other, as many numbers each as there are dimensions.
+    /// - Throws: as for one query.
+    package func search(
+        _ collection: CollectionShape,
+        queries: UnsafeBufferPointer<Float>,
+        _ request: SearchRequest
+    ) throws(StoreError) -> [[SearchHit]] {
+        try request.validate()
+        let width = max(1, collection.dimensions)
+        guard queries.count % width == 0 else {
             throw StoreError(
-                .invalidArgument,
-                "a search needs a limit",
-                expected: "1 or more",
-                found: "\(limit)"
+                .wrongDimension,
+                "the queries are not whole vectors of collection \"\(collection.name)\"",
+                expected: "a multiple of \(width) numbers",
+                found: "\(queries.count)"
             )
         }
+        var vectors: [QueryVector] = []
+        vectors.reserveCapacity(queries.count / width)
+        for start in stride(from: 0, to: queries.count, by: width) {
+            let query = UnsafeBufferPointer(rebasing: queries[start..<(start + width)])
+            vectors.append(try vector(query, of: collection))
+        }
+        let sources = try SearchSources(self, collection, request)
+        let batch = Self.batchCount
+        let jobs = (vectors.count + batch - 1) / batch
+        let answers = Mutex<[Int: Result<[[SearchHit]], StoreError>]>([:])
+        let all = vectors
+        scanPool.run(jobs: jobs) { job in
+            let part = Array(all[(job * batch)..<min((job + 1) * batch, all.count)])
+            let answer = Result { () throws(StoreError) in
+                var cost = SearchCost()
+                let lists = try self.candidates(sources, part, request, cost: &cost)
+                var hits: [[SearchHit]] = []
+                hits.reserveCapacity(lists.count)
+                for list in lists { hits.append(try self.hits(list, collection.metric, request)) }
+                return hits
+            }
+            answers.withLock { $0[job] = answer }
+        }
+        var hits: [[SearchHit]] = []
+        hits.reserveCapacity(vectors.count)
+        for job in 0..<jobs {
+            guard let answer = answers.withLock({ $0[job] }) else { continue }
+            hits += try answer.get()
+        }
+        return hits
+    }
+
+    /// Queries that one thread takes at once.
+    private static let batchCount = 16
+
+    private func vector(_ query: UnsafeBufferPointer<Float>, of collection: CollectionShape)
+        throws(StoreError) -> QueryVector
+    {
         guard query.count == collection.dimensions, collection.dimensions > 0 else {
             throw StoreError(
                 .wrongDimension,
@@ -47,109 +96,103 @@ extension Version {
                 found: "\(query.count)"
             )
         }
-        let vector = try QueryVector(query, metric: collection.metric)
-        // One more, since the document to leave out may be among them.
-        let wanted = id == nil ? limit : limit &+ (limit < .max ? 1 : 0)
-        let candidates = try candidates(collection, vector, limit: wanted)
-        var hits: [SearchHit] = []
-        hits.reserveCapacity(min(limit, candidates.count))
-        for candidate in candidates where hits.count < limit {
-            let found = try candidateID(candidate)
-            if let id, found.elementsEqual(id) { continue }
-            hits.append(
-                SearchHit(id: found, score: Score.value(ofKey: candidate.key, vector.metric))
-            )
-        }
-        return hits
+        return try QueryVector(query, metric: collection.metric)
     }
 
-    /// The best rows of all sources.
-    ///
-    /// Sources are the memtables, then the segments.
-    private func candidates(_ collection: CollectionShape, _ query: QueryVector, limit: Int)
-        throws(StoreError) -> [Candidate]
-    {
-        var lists: [[Candidate]] = []
-        for (source, memtable) in memtables.enumerated() {
-            lists.append(scan(memtable, collection, query, limit: limit, source: source))
+    /// For each query the best rows of all sources, nearest first.
+    private func candidates(
+        _ sources: SearchSources,
+        _ queries: [QueryVector],
+        _ request: SearchRequest,
+        cost: inout SearchCost
+    ) throws(StoreError) -> [[Candidate]] {
+        let wanted = request.wanted
+        var lists: [[[Candidate]]] = Array(repeating: [], count: queries.count)
+        for rows in sources.memory {
+            for (place, query) in queries.enumerated() {
+                lists[place].append(rows.nearest(query, limit: wanted))
+            }
         }
-        var sources: [ScanSource] = []
-        for (index, view) in segments.enumerated() {
-            guard let space = view.segment.vectors?.space(ofCollection: collection.id) else {
+        var scans: [ScanSource] = []
+        for source in sources.segments {
+            guard let graph = source.graph, let width = source.step.width else {
+                scans.append(source.scan)
                 continue
             }
-            guard space.dimensions == collection.dimensions, space.metric == collection.metric
-            else {
-                throw StoreError(
-                    .corrupted,
-                    "a segment's vectors have not the shape of their collection",
-                    path: view.segment.vectors?.path,
-                    expected: "\(collection.dimensions)",
-                    found: "\(space.dimensions)"
+            for (place, query) in queries.enumerated() {
+                let top = try graph.nearest(
+                    query,
+                    in: source.space,
+                    limit: wanted,
+                    width: width,
+                    isHidden: source.isHidden,
+                    cost: &cost
                 )
+                if top.count >= min(wanted, source.findableCount) {
+                    lists[place].append(top.sorted(source: source.source))
+                } else {
+                    // Rows that do not count took the places of those that do: look at all.
+                    let all = try ExactScan.nearest(
+                        [query],
+                        in: [source.scan],
+                        limit: wanted,
+                        pool: scanPool
+                    )
+                    lists[place].append(all[0])
+                }
             }
-            let dead = try hidden(view, collection.id)
-            sources.append(
-                ScanSource(
-                    space: space,
-                    codes: view.indexes.codes?.space(ofCollection: collection.id),
-                    source: memtables.count + index
-                ) { dead.isDead($0) }
+        }
+        if !scans.isEmpty {
+            // What the k-th of every query's lists does not reach is of no interest elsewhere.
+            let floors = lists.map { lists in
+                lists.map { $0.count == wanted ? $0[wanted - 1].key : 0 }.max() ?? 0
+            }
+            let found = try ExactScan.nearest(
+                queries,
+                in: scans,
+                limit: wanted,
+                floor: floors.min() ?? 0,
+                pool: scanPool
+            )
+            for (place, list) in found.enumerated() { lists[place].append(list) }
+        }
+        var best: [[Candidate]] = []
+        best.reserveCapacity(lists.count)
+        for list in lists {
+            best.append(
+                try Candidate.nearest(of: list, limit: wanted) {
+                    candidate throws(StoreError) -> [UInt8] in
+                    try candidateID(candidate)
+                }
             )
         }
-        // What the k-th of a memtable's list does not reach is of no interest elsewhere.
-        let floor = lists.map { $0.count == limit ? $0[limit - 1].key : 0 }.max() ?? 0
-        lists += try ExactScan.nearest(
-            [query],
-            in: sources,
-            limit: limit,
-            floor: floor,
-            pool: scanPool
-        )
-        return try Candidate.nearest(of: lists, limit: limit) {
-            candidate throws(StoreError) -> [UInt8] in
-            try candidateID(candidate)
-        }
+        return best
     }
 
-    private func scan(
-        _ memtable: MemTable,
-        _ collection: CollectionShape,
-        _ query: QueryVector,
-        limit: Int,
-        source: Int
-    ) -> [Candidate] {
-        var rows: [UInt32] = []
-        var vectors: [UnsafePointer<Float>] = []
-        var norms: [Float] = []
-        memtable.forEachRow(collectionID: collection.id) { number, row in
-            guard sees(row), let vector = row.pointee.vector else { return }
-            rows.append(UInt32(number))
-            vectors.append(vector)
-            norms.append(row.pointee.norm)
-        }
-        guard !rows.isEmpty else { return [] }
-        let order = rows
-        var top = TopK(capacity: limit) { a, b in
-            KeyBytes.compare(
-                memtable.row(Int(order[Int(a)])).pointee.id,
-                memtable.row(Int(order[Int(b)])).pointee.id
-            ) < 0
-        }
-        vectors.withUnsafeBufferPointer { vectors in
-            norms.withUnsafeBufferPointer { norms in
-                ExactScan.scan(
-                    query,
-                    vectors: vectors,
-                    norms: norms,
-                    isDead: { _ in false },
-                    into: &top
-                )
+    /// The page that was asked for of what was found.
+    private func hits(_ best: [Candidate], _ metric: Metric, _ request: SearchRequest)
+        throws(StoreError) -> [SearchHit]
+    {
+        var hits: [SearchHit] = []
+        hits.reserveCapacity(min(request.limit, best.count))
+        let bound = request.scoreBound.map { Score.key($0, metric) } ?? 0
+        var skipped = 0
+        for candidate in best where hits.count < request.limit {
+            if candidate.key < bound { break }
+            // Which are skipped matters only where one of them may be the one to leave out.
+            if request.excludedID == nil, skipped < request.offset {
+                skipped += 1
+                continue
             }
+            let id = try candidateID(candidate)
+            if id == request.excludedID { continue }
+            if skipped < request.offset {
+                skipped += 1
+                continue
+            }
+            hits.append(SearchHit(id: id, score: Score.value(ofKey: candidate.key, metric)))
         }
-        return top.sorted(source: source).map {
-            Candidate(key: $0.key, source: source, row: rows[Int($0.row)])
-        }
+        return hits
     }
 
     /// The id of a candidate's document.

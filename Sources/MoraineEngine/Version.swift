@@ -38,7 +38,7 @@ package final class Version: Sendable {
     let table: CollectionTable
     /// Newest first.
     let memtables: [MemTable]
-    let segments: [SegmentView]
+    package let segments: [SegmentView]
     let scanPool: ScanPool
     /// The time of its reader: what expires at or before it is not there.
     package let now: UInt64

@@ -134,6 +134,10 @@ package enum SectionType {
     package static let columns: UInt32 = 82
     package static let columnFields: UInt32 = 83
     package static let columnCollections: UInt32 = 84
+    package static let graphSpaces: UInt32 = 96
+    package static let links: UInt32 = 97
+    package static let graphEntries: UInt32 = 98
+    package static let duplicates: UInt32 = 99
     package static let checksumTable: UInt32 = 255
 
     /// True for sections whose content carries its own checksums.

@@ -45,19 +45,13 @@ package final class CodeQuery: Sendable {
         let copy = UnsafeMutableRawPointer.allocate(byteCount: space.stride, alignment: 64)
             .bindMemory(to: Int8.self, capacity: space.stride)
         copy.initialize(repeating: 0, count: space.stride)
-        var largest: Float = 0
-        for index in 0..<query.dimensions { largest = max(largest, abs(query.values[index])) }
+        let largest = mk_largest(query.values, query.dimensions)
         let scale = Double(space.scale)
         isPlain = query.metric != .l2
-        let own = largest > 0 ? Double(largest) / 127 : 1
+        // Never so small that its inverse overflows: what it would tell apart is nothing to a score.
+        let own = max(Double(largest) / 127, Double(Float.leastNormalMagnitude) * 4)
         let step = isPlain ? own : scale
-        var sum: Int32 = 0
-        for index in 0..<query.dimensions {
-            let steps = (Double(query.values[index]) / step).rounded()
-            let value = Int8(max(-127, min(127, steps)))
-            copy[index] = value
-            sum += Int32(value)
-        }
+        let sum = mk_quantize(query.values, query.dimensions, Float(1 / step), copy)
         values = UnsafePointer(copy)
         offset = 128 * sum
         let norm = Double(query.norm)

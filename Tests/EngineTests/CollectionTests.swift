@@ -110,7 +110,7 @@ struct CollectionTests {
         -> Int
     {
         try query.withUnsafeBufferPointer {
-            try version.search(shape, query: $0, limit: 3).count
+            try version.search(shape, query: $0, SearchRequest(limit: 3)).hits.count
         }
     }
 

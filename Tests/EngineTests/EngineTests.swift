@@ -95,7 +95,7 @@ struct EngineTests {
         let shape = try #require(version.collection("notes"))
         #expect(try version.count(shape) == 2)
         let hits = try [Float(0.1), 1].withUnsafeBufferPointer {
-            try version.search(shape, query: $0, limit: 5)
+            try version.search(shape, query: $0, SearchRequest(limit: 5)).hits
         }
         #expect(hits.map { String(decoding: $0.id, as: UTF8.self) } == ["b", "a"])
         try again.close()

@@ -53,7 +53,7 @@ struct ExpiryTests {
         }
         #expect(try version.count(shape) == ids.count)
         let hits = try [Float(1), 2].withUnsafeBufferPointer {
-            try version.search(shape, query: $0, limit: 100)
+            try version.search(shape, query: $0, SearchRequest(limit: 100)).hits
         }
         #expect(hits.map { String(decoding: $0.id, as: UTF8.self) } == ids)
         for id in (0..<20).map({ "d\($0 + 10)" }) {

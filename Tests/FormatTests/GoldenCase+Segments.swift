@@ -252,6 +252,18 @@ extension GoldenCase {
         leastNorm: 0.5,
         largestNorm: 3
     )
+    private static let graph = GraphSpaceEntry(
+        collectionID: 1,
+        vectorCount: 5000,
+        nodeCount: 4999,
+        entryCount: 64,
+        joinCount: 1,
+        width: 100,
+        factor: 1.25,
+        meanDegree: 28.5,
+        sampleCount: 100,
+        recalls: [0.5, 0.625, 0.75, 0.8125, 0.875, 0.9375, 0.96875, 1]
+    )
     private static let summary = DeletionSummary(
         segmentID: 7,
         lsn: 300,
@@ -354,6 +366,17 @@ extension GoldenCase {
                 try whole(bytes) { reader throws(FormatError) in
                     try CodeSpaceEntry(decoding: &reader)
                 } == codedSpace
+            }
+        ),
+        GoldenCase(
+            file: "segment.hex",
+            title: "Graph",
+            table: ("graph.md", "Graph"),
+            encode: { written { graph.encode(into: &$0) } },
+            decode: { bytes throws(FormatError) in
+                try whole(bytes) { reader throws(FormatError) in
+                    try GraphSpaceEntry(decoding: &reader)
+                } == graph
             }
         ),
     ]

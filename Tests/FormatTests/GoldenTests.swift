@@ -151,6 +151,7 @@ import Testing
         ("codes.md", "Coded space", CodeSpaceEntry.layout),
         ("columns.md", "Collection", ColumnCollection.layout),
         ("columns.md", "Field", ColumnField.layout), ("columns.md", "Column", ColumnEntry.layout),
+        ("graph.md", "Graph", GraphSpaceEntry.layout),
     ])
     func theOtherLayoutsAreThePages(_ page: String, _ heading: String, _ layout: [ByteField]) {
         #expect(!layout.isEmpty)

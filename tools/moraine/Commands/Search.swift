@@ -18,7 +18,7 @@ extension Command {
             Option("--embedding", "JSON", "one vector: a JSON array of numbers"),
             Option("--like", "ID", "the vector of a document, which itself is left out"),
             Option("-k", "N", "hits for each vector (10)"),
-            Option("--exact", nil, "compare with every vector; the only way there is so far"),
+            Option("--exact", nil, "compare with every vector: nothing nearer is ever missed"),
             .json,
         ] + Option.reading,
         notes: [
@@ -153,13 +153,11 @@ private struct Search: ~Copyable {
 
     private mutating func answer(_ query: [Float], excluding id: String?) throws(Failure) {
         let hits = try engineCall { () throws(StoreError) in
-            try query.withUnsafeBufferPointer { query throws(StoreError) in
-                guard let id else {
-                    return try version.search(collection, query: query, limit: limit)
-                }
-                return try withUTF8(id) { id throws(StoreError) in
-                    try version.search(collection, query: query, limit: limit, excluding: id)
-                }
+            var request = SearchRequest(limit: limit)
+            request.isExact = call.arguments.has("--exact")
+            request.excludedID = id.map { Array($0.utf8) }
+            return try query.withUnsafeBufferPointer { query throws(StoreError) in
+                try version.search(collection, query: query, request).hits
             }
         }
         if call.isJSON {

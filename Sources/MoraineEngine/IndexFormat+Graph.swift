@@ -1,0 +1,60 @@
+// Graphs over codes as derived files.
+
+import MoraineFormat
+package import MoraineStorage
+package import MoraineVectors
+
+extension IndexFormat {
+    /// Graphs, for segments with a collection that has codes enough.
+    package static let graph = IndexFormat(
+        kind: .graph,
+        isWanted: { _, indexes in
+            let least = GraphParameters().leastVectorCount
+            return indexes.codes?.spaces.contains { $0.count >= least } ?? false
+        },
+        open: { source, reference throws(StoreError) in
+            try GraphFile(
+                fileSystem: source.fileSystem,
+                root: source.folder,
+                segment: source.segment.id,
+                storeID: source.storeID,
+                reference: reference,
+                vectors: try source.vectors(),
+                codes: try source.codes()
+            )
+        },
+        write: { target throws(StoreError) in
+            let source = target.source
+            return try GraphFileWriter.write(
+                vectors: try source.vectors(),
+                codes: try source.codes(),
+                fileSystem: source.fileSystem,
+                root: source.folder,
+                segment: source.segment.id,
+                storeID: source.storeID,
+                fileID: target.fileID,
+                createdLSN: target.createdLSN,
+                threads: target.width,
+                step: target.step
+            )
+        }
+    )
+}
+
+extension GraphFile: IndexReader {
+    package func verify(_ source: IndexSource, _ report: (Finding) -> Void) { verify(report) }
+}
+
+extension IndexSource {
+    /// The codes of the segment, which graphs are made from.
+    func codes() throws(StoreError) -> CodeFile {
+        if let codes = indexes.codes { return codes }
+        throw StoreError(
+            .corrupted,
+            "a graph belongs to a segment without codes",
+            path: folder,
+            expected: "codes of segment \(segment.id)",
+            found: "none"
+        )
+    }
+}

@@ -1,0 +1,212 @@
+// What a search goes over, found once for all its queries: memtables, and for each segment its
+// vectors, what it has to search them by, and which of its rows count.
+
+import MoraineBytes
+import MoraineFilters
+import MoraineFormat
+import MoraineSegments
+import MoraineStorage
+import MoraineVectors
+
+/// The sources of a search: memtables, then segments.
+struct SearchSources: Sendable {
+    private(set) var memory: [MemoryRows] = []
+    private(set) var segments: [SegmentSource] = []
+    private(set) var plan = SearchPlan()
+
+    /// - Throws: `corrupted`.
+    init(_ version: Version, _ collection: CollectionShape, _ request: SearchRequest)
+        throws(StoreError)
+    {
+        for (source, memtable) in version.memtables.enumerated() {
+            let rows = try MemoryRows(version, memtable, source, collection, request.filter)
+            guard rows.vectorCount > 0 else { continue }
+            plan.steps.append(
+                SearchPlan.Step(
+                    segmentID: nil,
+                    method: .vectors,
+                    vectorCount: rows.vectorCount,
+                    matchCount: request.filter == nil ? nil : rows.count,
+                    width: nil,
+                    hasColumns: false
+                )
+            )
+            if rows.count > 0 { memory.append(rows) }
+        }
+        for (index, view) in version.segments.enumerated() {
+            let number = version.memtables.count + index
+            guard
+                let source = try SegmentSource(version, view, number, collection, request)
+            else { continue }
+            plan.steps.append(source.step)
+            if source.step.method != .nothing { segments.append(source) }
+        }
+        if let filter = request.filter {
+            plan.unknownFields = try version.unknownFields(of: filter, in: collection)
+        }
+    }
+}
+
+/// The vectors of a collection in a memtable, as a version sees them.
+// @unchecked: rows of a memtable never move nor change while a version holds it.
+struct MemoryRows: @unchecked Sendable {
+    let source: Int
+    private let memtable: MemTable
+    /// All that are visible, whether the filter lets them pass or not.
+    private(set) var vectorCount = 0
+    private var rows: [UInt32] = []
+    private var vectors: [UnsafePointer<Float>] = []
+    private var norms: [Float] = []
+
+    init(
+        _ version: Version,
+        _ memtable: MemTable,
+        _ source: Int,
+        _ collection: CollectionShape,
+        _ filter: Filter?
+    ) throws(StoreError) {
+        self.source = source
+        self.memtable = memtable
+        var evaluator = filter.map { FilterEvaluator($0) }
+        memtable.forEachRow(collectionID: collection.id) { number, row in
+            guard version.sees(row), let vector = row.pointee.vector else { return }
+            vectorCount += 1
+            if evaluator != nil {
+                // The body was checked when the commit was built or read.
+                var reader = ByteReader(row.pointee.body)
+                guard let body = try? DocumentBody(decoding: &reader),
+                    (try? evaluator?.matches(body.metadata)) == true
+                else { return }
+            }
+            rows.append(UInt32(number))
+            vectors.append(vector)
+            norms.append(row.pointee.norm)
+        }
+    }
+
+    var count: Int { rows.count }
+
+    func nearest(_ query: QueryVector, limit: Int) -> [Candidate] {
+        let (memtable, order) = (memtable, rows)
+        var top = TopK(capacity: limit) { a, b in
+            KeyBytes.compare(
+                memtable.row(Int(order[Int(a)])).pointee.id,
+                memtable.row(Int(order[Int(b)])).pointee.id
+            ) < 0
+        }
+        vectors.withUnsafeBufferPointer { vectors in
+            norms.withUnsafeBufferPointer { norms in
+                ExactScan.scan(
+                    query,
+                    vectors: vectors,
+                    norms: norms,
+                    isDead: { _ in false },
+                    into: &top
+                )
+            }
+        }
+        return top.sorted(source: source).map {
+            Candidate(key: $0.key, source: source, row: rows[Int($0.row)])
+        }
+    }
+}
+
+/// The vectors of a collection in a segment and how to search them.
+struct SegmentSource: Sendable {
+    let source: Int
+    let space: VectorSpace
+    let codes: CodeSpace?
+    let graph: GraphSpace?
+    private let dead: DeadRows
+    private let matches: RowSet?
+    let step: SearchPlan.Step
+
+    /// `nil` when the segment has no vectors of the collection.
+    init?(
+        _ version: Version,
+        _ view: SegmentView,
+        _ source: Int,
+        _ collection: CollectionShape,
+        _ request: SearchRequest
+    ) throws(StoreError) {
+        guard let space = try Self.space(of: collection, in: view.segment) else { return nil }
+        self.source = source
+        self.space = space
+        dead = try version.hidden(view, collection.id)
+        codes = view.indexes.codes?.space(ofCollection: collection.id)
+        graph = request.isExact ? nil : view.indexes.graph?.space(ofCollection: collection.id)
+        var hasColumns = false
+        if let filter = request.filter {
+            let found = try version.matching(filter, view, collection, without: dead)
+            matches = found.rows
+            hasColumns = found.hasColumns
+        } else {
+            matches = nil
+        }
+        let matchCount = matches?.count
+        let live = matchCount ?? view.segment.rowCount - dead.count
+        let width = graph.flatMap {
+            Self.width($0, request, of: live, rowCount: view.segment.rowCount)
+        }
+        let method: SearchPlan.Method =
+            live == 0
+            ? .nothing : width != nil ? .graph : codes != nil ? .codes : .vectors
+        step = SearchPlan.Step(
+            segmentID: view.segment.id,
+            method: method,
+            vectorCount: space.vectorCount,
+            matchCount: matchCount,
+            width: method == .graph ? width : nil,
+            hasColumns: hasColumns
+        )
+    }
+
+    /// True for rows that are no hits.
+    func isHidden(_ row: UInt32) -> Bool {
+        guard let matches else { return dead.isDead(row) }
+        return !matches.contains(row)
+    }
+
+    /// Every vector, or every code and the vectors that codes do not rule out.
+    var scan: ScanSource {
+        ScanSource(space: space, codes: codes, source: source) { isHidden($0) }
+    }
+
+    /// Rows that a search can find.
+    var findableCount: Int { step.matchCount ?? max(0, space.vectorCount - dead.count) }
+
+    /// Codes that a search of a graph compares for each node it keeps.
+    private static let comparisonsPerNode = 16.0
+
+    /// Nodes that a search of a graph keeps; `nil` when comparing all that counts costs less.
+    ///
+    /// Grown by the share of rows that do not count: so many of those found are no hits.
+    private static func width(
+        _ graph: GraphSpace,
+        _ request: SearchRequest,
+        of count: Int,
+        rowCount: Int
+    ) -> Int? {
+        let share = Double(count) / Double(max(1, rowCount))
+        let width = Double(request.width(graph)) / max(share, 1e-9)
+        guard width * comparisonsPerNode < Double(count) else { return nil }
+        return Int(width)
+    }
+
+    private static func space(of collection: CollectionShape, in segment: Segment)
+        throws(StoreError) -> VectorSpace?
+    {
+        guard let space = segment.vectors?.space(ofCollection: collection.id) else { return nil }
+        guard space.dimensions == collection.dimensions, space.metric == collection.metric
+        else {
+            throw StoreError(
+                .corrupted,
+                "a segment's vectors have not the shape of their collection",
+                path: segment.vectors?.path,
+                expected: "\(collection.dimensions)",
+                found: "\(space.dimensions)"
+            )
+        }
+        return space
+    }
+}

@@ -1,0 +1,65 @@
+// Which documents a filter lets pass, as a version sees them.
+
+import MoraineBytes
+import MoraineFilters
+import MoraineFormat
+import MoraineSegments
+import MoraineStorage
+
+extension Version {
+    /// The rows of a collection in a segment that a filter lets pass, without dead ones: from
+    /// columns where they know all the filter's fields, else by reading the documents.
+    func matching(
+        _ filter: Filter,
+        _ view: SegmentView,
+        _ collection: CollectionShape,
+        without dead: DeadRows
+    ) throws(StoreError) -> (rows: RowSet, hasColumns: Bool) {
+        let rows = view.segment.files.rows(of: collection.id)
+        if let columns = view.indexes.columns,
+            let found = try columns.matches(filter, collection: collection.id, rows: rows)
+        {
+            let live = found.subtracting(chunkRowCount: DeadRows.chunkRowCount) {
+                dead.words(ofChunk: $0)
+            }
+            return (live, true)
+        }
+        var passing = Set<UInt32>()
+        var evaluator = FilterEvaluator(filter)
+        let documents = view.segment.files.documents
+        try documents.forEachRecord(in: rows) { row, record throws(StoreError) in
+            guard !dead.isDead(row) else { return true }
+            do throws(FormatError) {
+                if try evaluator.matches(record.metadata) { passing.insert(row) }
+            } catch {
+                throw StoreError(error, path: FileNames.document(view.segment.id))
+            }
+            return true
+        }
+        return (RowSet(rows) { passing.contains($0) }, false)
+    }
+
+    /// Fields of a filter that no document of the collection has, as far as columns tell.
+    ///
+    /// - Returns: none where something is not in columns yet.
+    func unknownFields(of filter: Filter, in collection: CollectionShape)
+        throws(StoreError) -> [String]
+    {
+        var unknown = filter.paths
+        for memtable in memtables {
+            var isEmpty = true
+            memtable.forEachRow(collectionID: collection.id) { _, row in
+                if sees(row) { isEmpty = false }
+            }
+            if !isEmpty { return [] }
+        }
+        for view in segments where !view.segment.files.rows(of: collection.id).isEmpty {
+            guard let columns = view.indexes.columns else { return [] }
+            let states = try columns.states(of: filter, collection: collection.id)
+            unknown = unknown.filter { path in
+                states.contains { $0.path == path && $0.state == .missing }
+            }
+        }
+        return unknown.map(\.text)
+    }
+}

@@ -1,0 +1,228 @@
+// Best-first search of a flat graph with an ordered pool: one sorted list of nodes, expanded or not,
+// as in the searches of NSG and DiskANN (Fu et al. 2019; Subramanya et al. 2019). A search is cut
+// into steps that end where memory was asked for, so that several take turns while they wait.
+
+import CKernels
+import MoraineFormat
+
+/// The out-links of every node: `stride` words a node, ids first, then `unused`.
+///
+/// Borrows the memory. Any thread.
+// @unchecked: words are read and written whole.
+struct GraphLinks: @unchecked Sendable {
+    static let unused = UInt32.max
+    let words: UnsafePointer<UInt32>
+    let stride: Int
+
+    @inline(__always)
+    func row(_ node: UInt32) -> UnsafePointer<UInt32> { words + Int(node) &* stride }
+}
+
+/// One search at a time, and its memory: 2 bytes a node, and the pool.
+package final class GraphSearch {
+    private let codes: GraphCodes
+    private let links: GraphLinks
+    private let visited: UnsafeMutablePointer<UInt16>
+    private var epoch: UInt16 = 0
+    private var query: GraphQuery
+    private var width = 0
+    /// Nearest first: key with its sign bit turned, `expanded`, node.
+    private var pool: UnsafeMutablePointer<UInt64>
+    private var poolCapacity: Int
+    /// Nodes in the pool.
+    package private(set) var count = 0
+    /// No node of the pool before this place is left to expand.
+    private var place = 0
+    /// Nodes whose codes were asked for and are to be compared next.
+    private let fresh: UnsafeMutablePointer<UInt32>
+    private var freshCount = 0
+    private let products: UnsafeMutablePointer<Int32>
+    /// As many as are compared at once: entries, or the links of a node.
+    private static let batch = 64
+    private static let expanded: UInt64 = 1 << 31
+    /// Codes compared since the object was made.
+    package private(set) var comparisonCount = 0
+
+    init(_ codes: GraphCodes, _ links: GraphLinks) {
+        self.codes = codes
+        self.links = links
+        visited = .allocate(capacity: max(1, codes.count))
+        visited.initialize(repeating: 0, count: codes.count)
+        poolCapacity = 256
+        pool = .allocate(capacity: poolCapacity)
+        fresh = .allocate(capacity: Self.batch)
+        query = GraphQuery(values: noValues, offset: 0)
+        products = .allocate(capacity: Self.batch)
+    }
+
+    deinit {
+        visited.deallocate()
+        pool.deallocate()
+        fresh.deallocate()
+        products.deallocate()
+    }
+
+    /// The node at a place of the pool.
+    @inline(__always)
+    package func node(_ place: Int) -> UInt32 {
+        UInt32(truncatingIfNeeded: pool[place] & (Self.expanded - 1))
+    }
+
+    /// The key of the node at a place of the pool.
+    @inline(__always)
+    package func key(_ place: Int) -> Int32 {
+        Int32(bitPattern: UInt32(truncatingIfNeeded: pool[place] >> 32) ^ 0x8000_0000)
+    }
+
+    /// Runs a search to its end; afterwards the pool holds what it found, nearest first.
+    package func run(
+        _ query: GraphQuery,
+        from entries: UnsafeBufferPointer<UInt32>,
+        width: Int
+    ) {
+        begin(query, from: entries, width: width)
+        while advance() {}
+    }
+
+    /// Begins a search: empties the pool and asks for the entries' codes.
+    ///
+    /// - Parameters:
+    ///   - query: its memory must live until the search ends.
+    ///   - entries: at most 64.
+    ///   - width: nodes that the pool keeps (`ef`), 1 or more.
+    package func begin(
+        _ query: GraphQuery,
+        from entries: UnsafeBufferPointer<UInt32>,
+        width: Int
+    ) {
+        precondition(entries.count <= Self.batch && width > 0)
+        self.query = query
+        self.width = width
+        if poolCapacity < width {
+            pool.deallocate()
+            poolCapacity = width
+            pool = .allocate(capacity: poolCapacity)
+        }
+        epoch &+= 1
+        if epoch == 0 {
+            visited.update(repeating: 0, count: codes.count)
+            epoch = 1
+        }
+        count = 0
+        place = 0
+        freshCount = 0
+        for node in entries {
+            guard visited[Int(node)] != epoch else { continue }
+            visited[Int(node)] = epoch
+            fresh[freshCount] = node
+            freshCount += 1
+        }
+        fetch()
+    }
+
+    /// Compares what was asked for and asks for the links of the nearest node that is not expanded
+    /// yet; false when there is none.
+    package func advance() -> Bool {
+        if freshCount > 0 { place = min(place, compare()) }
+        let (pool, count) = (pool, count)
+        var next = place
+        while next < count, pool[next] & Self.expanded != 0 { next &+= 1 }
+        place = next
+        guard next < count else { return false }
+        let word = pool[next]
+        pool[next] = word | Self.expanded
+        let row = links.row(UInt32(truncatingIfNeeded: word))
+        let (visited, fresh, mark) = (visited, fresh, epoch)
+        var found = 0
+        for index in 0..<links.stride {
+            let node = mk_load_shared(row + index)
+            if node == GraphLinks.unused { break }
+            // Without a branch: whether a node was visited cannot be foretold.
+            fresh[found] = node
+            found &+= visited[Int(node)] == mark ? 0 : 1
+            visited[Int(node)] = mark
+        }
+        freshCount = found
+        fetch()
+        return true
+    }
+
+    @inline(__always)
+    private func fetch() {
+        for index in 0..<freshCount { mk_fetch_code(codes.code(fresh[index]), codes.stride) }
+    }
+
+    /// Compares the fresh nodes with the query and puts the near ones into the pool; returns the
+    /// first place that changed.
+    @inline(__always)
+    private func compare() -> Int {
+        let (fresh, products, pool, width, query, codes) =
+            (fresh, products, pool, width, query, codes)
+        comparisonCount &+= freshCount
+        codes.kernels.pointee.dot_list(
+            codes.bytes,
+            codes.stride,
+            fresh,
+            freshCount,
+            query.values,
+            products
+        )
+        var count = count
+        var first = Int.max
+        for index in 0..<freshCount {
+            let node = fresh[index]
+            let key = query.key(products[index], node, codes)
+            let high = UInt64(UInt32(bitPattern: key) ^ 0x8000_0000) << 32
+            if count == width {
+                guard high > pool[count &- 1] & 0xFFFF_FFFF_0000_0000 else { continue }
+            } else {
+                count &+= 1
+            }
+            let low = rank(of: high, in: pool, count &- 1)
+            (pool + low + 1).update(from: pool + low, count: count &- 1 &- low)
+            pool[low] = high | UInt64(node)
+            let row = links.row(node)
+            mk_prefetch(row)
+            mk_prefetch(row + 16)
+            if low < first { first = low }
+        }
+        self.count = count
+        return first
+    }
+}
+
+/// What an idle search has for a query; never read.
+// Written by nobody.
+private nonisolated(unsafe) let noValues = UnsafePointer(
+    UnsafeMutablePointer<Int8>.allocate(capacity: 1)
+)
+
+/// How many of the first `count` words of a descending pool are not below `high`.
+///
+/// Without a branch for each step: where a key belongs cannot be foretold.
+@inline(__always)
+private func rank(of high: UInt64, in pool: UnsafeMutablePointer<UInt64>, _ count: Int) -> Int {
+    var low = 0
+    var left = count
+    while left > 0 {
+        let half = (left &+ 1) &>> 1
+        low &+= pool[low &+ half &- 1] | 0xFFFF_FFFF >= high ? half : 0
+        left &-= half
+    }
+    return low
+}
+
+/// A finished graph.
+package struct GraphView {
+    package let codes: GraphCodes
+    let links: GraphLinks
+    package let entries: [UInt32]
+
+    package init(_ codes: GraphCodes, links: UnsafePointer<UInt32>, entries: [UInt32]) {
+        self.codes = codes
+        self.links = GraphLinks(words: links, stride: GraphSpaceEntry.degree)
+        self.entries = entries
+    }
+
+    package func makeSearch() -> GraphSearch { GraphSearch(codes, links) }
+}

@@ -1,0 +1,169 @@
+// One graph of a graph file: that of one collection's codes. Bytes: format-spec/graph.md.
+
+package import MoraineFormat
+package import MoraineStorage
+import Synchronization
+
+/// The graph over the codes of a collection in a mapped graph file.
+///
+/// Any thread.
+package final class GraphSpace: Sendable {
+    package let entry: GraphSpaceEntry
+    package let codes: CodeSpace
+    /// Kept because the sections borrow it.
+    private let file: SealedFile
+    private let linkSection: Section
+    private let entrySection: Section
+    private let duplicateSection: Section?
+    /// What the first search checked and found.
+    private let ready = Mutex<Ready?>(nil)
+
+    /// What searches need, checked.
+    // @unchecked: pointers into a mapping that is never written and that the space keeps.
+    private struct Ready: @unchecked Sendable {
+        let view: GraphView
+        let duplicates: UnsafePointer<UInt32>?
+        /// Searches that nobody uses at the moment.
+        var idle: [GraphSearch] = []
+    }
+
+    init(_ entry: GraphSpaceEntry, index: Int, codes: CodeSpace, in file: SealedFile)
+        throws(StoreError)
+    {
+        func section(_ type: UInt32, count: Int) throws(StoreError) -> Section {
+            let section = try file.requiredSection(type, ordinal: UInt32(index))
+            // No overflow: at most 2^31 rows of 128 bytes.
+            guard section.byteCount == count * 4 else {
+                throw file.damage(
+                    "a section of a graph has another length than its table says",
+                    at: section.entry.offset,
+                    expected: "\(count * 4) bytes",
+                    found: "\(section.byteCount)"
+                )
+            }
+            return section
+        }
+        linkSection = try section(
+            SectionType.links,
+            count: entry.vectorCount * GraphSpaceEntry.degree
+        )
+        entrySection = try section(SectionType.graphEntries, count: entry.entryCount)
+        duplicateSection =
+            entry.hasDuplicates
+            ? try section(SectionType.duplicates, count: entry.vectorCount) : nil
+        self.entry = entry
+        self.codes = codes
+        self.file = file
+    }
+
+    package var collectionID: UInt32 { entry.collectionID }
+
+    // MARK: Searching
+
+    /// Lends the memory of `count` searches, and tells which vectors have the same code.
+    ///
+    /// The first call checks every chunk of graph and codes and every id in the graph.
+    ///
+    /// - Throws: `corrupted` when a chunk fails its checksum or an id is out of range, and what
+    ///   `body` throws.
+    package func withSearches<R>(
+        _ count: Int,
+        _ body: ([GraphSearch], GraphView, UnsafePointer<UInt32>?) throws(StoreError) -> R
+    ) throws(StoreError) -> R {
+        let (view, duplicates, lent) = try ready.withLock { ready throws(StoreError) in
+            if ready == nil { ready = try check() }
+            guard let known = ready else { preconditionFailure("just checked") }
+            let lent = Array(known.idle.suffix(count))
+            ready?.idle.removeLast(lent.count)
+            return (known.view, known.duplicates, lent)
+        }
+        let more = (lent.count..<max(count, lent.count)).map { _ in view.makeSearch() }
+        let searches = lent + more
+        defer { ready.withLock { $0?.idle += searches } }
+        return try body(searches, view, duplicates)
+    }
+
+    private func check() throws(StoreError) -> Ready {
+        let links = try words(linkSection)
+        try requireIDs(links, linkSection)
+        let entries = try words(entrySection)
+        try requireIDs(entries, entrySection, allowsUnused: false)
+        var duplicates: UnsafePointer<UInt32>?
+        if let duplicateSection {
+            let next = try words(duplicateSection)
+            try requireAscending(next, duplicateSection)
+            duplicates = next.baseAddress
+        }
+        guard let base = links.baseAddress else {
+            preconditionFailure("a graph has at least one row")
+        }
+        return Ready(
+            view: GraphView(try GraphCodes(codes), links: base, entries: Array(entries)),
+            duplicates: duplicates
+        )
+    }
+
+    private func words(_ section: Section) throws(StoreError) -> UnsafeBufferPointer<UInt32> {
+        // Sections start at multiples of 64 of a mapping that starts on a page.
+        let bytes = try section.allBytes()
+        return UnsafeBufferPointer(
+            start: bytes.baseAddress?.assumingMemoryBound(to: UInt32.self),
+            count: bytes.count / 4
+        )
+    }
+
+    /// Searches follow ids without looking: each must be one of a vector.
+    private func requireIDs(
+        _ words: UnsafeBufferPointer<UInt32>,
+        _ section: Section,
+        allowsUnused: Bool = true
+    ) throws(StoreError) {
+        let count = UInt32(entry.vectorCount)
+        var isGood = true
+        for word in words {
+            isGood = isGood && (word < count || (allowsUnused && word == GraphLinks.unused))
+        }
+        guard !isGood else { return }
+        for (index, word) in words.enumerated()
+        where word >= count && !(allowsUnused && word == GraphLinks.unused) {
+            throw file.damage(
+                "a graph leads to a vector that is not there",
+                at: section.entry.offset + UInt64(index) * 4,
+                expected: "below \(count)",
+                found: "\(word)"
+            )
+        }
+    }
+
+    /// Chains that ascend end.
+    private func requireAscending(
+        _ next: UnsafeBufferPointer<UInt32>,
+        _ section: Section
+    ) throws(StoreError) {
+        let count = UInt32(entry.vectorCount)
+        for (index, word) in next.enumerated() where word != GraphLinks.unused {
+            guard word < count, Int(word) > index else {
+                throw file.damage(
+                    "a chain of equal codes does not ascend",
+                    at: section.entry.offset + UInt64(index) * 4,
+                    expected: "from \(index + 1) to \(count - 1)",
+                    found: "\(word)"
+                )
+            }
+        }
+    }
+
+    /// Checks every id; for `verify`.
+    func requireSound() throws(StoreError) { _ = try check() }
+}
+
+extension GraphSpaceEntry {
+    /// True when some vectors have the code of an earlier one.
+    package var hasDuplicates: Bool { nodeCount < vectorCount }
+
+    /// The least width whose trial found the share `recall`; the largest when none did.
+    package func width(forRecall recall: Float) -> Int {
+        let place = recalls.firstIndex { $0 >= recall } ?? recalls.count - 1
+        return Self.recallWidths[place]
+    }
+}

@@ -1,0 +1,239 @@
+// Graphs find what comparing everything finds, whatever the metric, duplicates and threads; files of
+// them that are not right are refused.
+
+import MoraineFiles
+import MoraineFormat
+import MoraineStorage
+import Synchronization
+import Testing
+
+@testable import MoraineVectors
+
+struct GraphTests {
+    /// Clusters, so that links must lead out of them, and duplicates, which must not fill links.
+    private func clustered(
+        _ random: inout SplitMix,
+        dimensions: Int,
+        count: Int,
+        duplicates: Int = 0
+    ) -> [[Float]] {
+        let centers = (0..<12).map { _ in random.vector(dimensions) }
+        var vectors = (0..<count).map { index in
+            zip(centers[index % 12], random.vector(dimensions)).map { 3 * $0 + $1 }
+        }
+        for index in 0..<duplicates { vectors[count - 1 - index * 2] = vectors[index % 3] }
+        return vectors
+    }
+
+    private func open(
+        _ vectors: [[Float]],
+        _ metric: Metric,
+        threads: Int = 1
+    ) throws -> (fixture: VectorFixture, vectors: VectorFile, codes: CodeFile, graph: GraphFile) {
+        let fixture = try VectorFixture()
+        let dimensions = vectors[0].count
+        let space = FixtureSpace(dimensions: dimensions, metric: metric, count: vectors.count) {
+            vectors[$0]
+        }
+        let file = try fixture.open(
+            try fixture.write([space], rowCount: UInt64(vectors.count))
+        )
+        let codes = try fixture.openCodes(try #require(try fixture.writeCodes(of: file)), of: file)
+        let reference = try #require(try fixture.writeGraph(file, codes, threads: threads))
+        return (fixture, file, codes, try fixture.openGraph(reference, file, codes))
+    }
+
+    /// Ordinals that a search of the graph finds, chains included, nearest first.
+    private func search(
+        _ graph: GraphFile,
+        _ query: [Float],
+        _ metric: Metric,
+        width: Int
+    ) throws -> [Int] {
+        let space = graph.spaces[0]
+        let vector = try withVector(query) { buffer throws(StoreError) in
+            try QueryVector(buffer, metric: metric)
+        }
+        let coded = CodeQuery(vector, for: space.codes)
+        return try space.withSearches(1) { searches, view, duplicates throws(StoreError) in
+            view.entries.withUnsafeBufferPointer {
+                searches[0].run(GraphQuery(coded), from: $0, width: width)
+            }
+            withExtendedLifetime(coded) {}
+            var found: [Int] = []
+            for place in 0..<searches[0].count {
+                var ordinal = searches[0].node(place)
+                while ordinal != GraphLinks.unused {
+                    found.append(Int(ordinal))
+                    guard let duplicates else { break }
+                    ordinal = duplicates[Int(ordinal)]
+                }
+            }
+            return found
+        }
+    }
+
+    @Test(arguments: Metric.allCases, [1, 2])
+    func aWideSearchFindsTheNearest(metric: Metric, threads: Int) throws {
+        var random = SplitMix(seed: 901)
+        let vectors = clustered(&random, dimensions: 24, count: 1500, duplicates: 200)
+        let opened = try open(vectors, metric, threads: threads)
+        var found = 0
+        for _ in 0..<20 {
+            let query = zip(vectors[random.below(1500)], random.vector(24)).map { $0 + 0.3 * $1 }
+            let scores = vectors.map { exactScore(query, $0, metric) }
+            let order = scores.indices.sorted { scores[$0] > scores[$1] }
+            let bar = scores[order[9]] - abs(scores[order[9]]) * 0.01
+            let hits = try search(opened.graph, query, metric, width: 100)
+            #expect(Set(hits).count == hits.count)
+            found += min(10, hits.count { scores[$0] >= bar })
+        }
+        #expect(found >= 190, "of 200")
+    }
+
+    @Test func everyVectorCanBeReachedAndEqualCodesAreOneNode() throws {
+        var random = SplitMix(seed: 902)
+        let vectors = clustered(&random, dimensions: 8, count: 1200, duplicates: 300)
+        let opened = try open(vectors, .cosine)
+        let entry = opened.graph.spaces[0].entry
+        #expect(entry.vectorCount == 1200 && entry.nodeCount < 920 && entry.hasDuplicates)
+        #expect(entry.entryCount == 64 && entry.meanDegree > 4 && entry.meanDegree <= 32)
+        // As wide as the space: what a search finds is all that can be reached.
+        let all = try search(opened.graph, vectors[5], .cosine, width: 1200)
+        #expect(all.sorted() == Array(0..<1200))
+        #expect(entry.recalls.last ?? 0 > 0.95)
+        #expect(zip(entry.recalls, entry.recalls.dropFirst()).allSatisfy { $0 <= $1 + 0.05 })
+        #expect(entry.width(forRecall: 2) == 256 && entry.width(forRecall: 0) == 16)
+    }
+
+    @Test func vectorsThatAreAllTheSameMakeAGraphOfOneNode() throws {
+        let vectors = Array(repeating: [Float](repeating: 1, count: 5), count: 1100)
+        let opened = try open(vectors, .l2)
+        #expect(opened.graph.spaces[0].entry.nodeCount == 1)
+        let found = try search(opened.graph, vectors[0], .l2, width: 3)
+        #expect(found == Array(0..<1100))
+    }
+
+    @Test func searchesThatTakeTurnsFindWhatTheyFindAlone() throws {
+        var random = SplitMix(seed: 903)
+        let vectors = clustered(&random, dimensions: 16, count: 1100)
+        let opened = try open(vectors, .dot)
+        let space = opened.graph.spaces[0]
+        let queries = try (0..<4).map { _ in
+            let vector = try withVector(random.vector(16)) { buffer throws(StoreError) in
+                try QueryVector(buffer, metric: .dot)
+            }
+            return CodeQuery(vector, for: space.codes)
+        }
+        try space.withSearches(4) { searches, view, _ throws(StoreError) in
+            view.entries.withUnsafeBufferPointer { entries in
+                var alone: [[UInt32]] = []
+                for query in queries {
+                    searches[0].run(GraphQuery(query), from: entries, width: 20)
+                    alone.append((0..<searches[0].count).map(searches[0].node))
+                }
+                for (search, query) in zip(searches, queries) {
+                    search.begin(GraphQuery(query), from: entries, width: 20)
+                }
+                var running = Array(searches.indices)
+                while !running.isEmpty { running = running.filter { searches[$0].advance() } }
+                for (search, nodes) in zip(searches, alone) {
+                    #expect((0..<search.count).map(search.node) == nodes)
+                }
+            }
+        }
+        withExtendedLifetime(queries) {}
+    }
+
+    @Test func aBuildEndsWhenItsStepThrowsAndLeavesNoFile() throws {
+        var random = SplitMix(seed: 904)
+        let vectors = clustered(&random, dimensions: 8, count: 1100)
+        let opened = try open(vectors, .cosine)
+        let calls = Atomic(0)
+        #expect(throws: StoreError.self) {
+            try opened.fixture.writeGraph(opened.vectors, opened.codes, fileID: 73, threads: 2) {
+                () throws(StoreError) in
+                guard calls.add(1, ordering: .relaxed).newValue < 9 else {
+                    throw StoreError(.cancelled, "enough")
+                }
+            }
+        }
+        #expect(opened.fixture.files.contents(of: opened.fixture.graphPath(fileID: 73)) == nil)
+    }
+
+    @Test func spacesThatAreTooSmallHaveNoGraph() throws {
+        var random = SplitMix(seed: 905)
+        let vectors = clustered(&random, dimensions: 8, count: 1100)
+        let opened = try open(vectors, .cosine)
+        let reference = try opened.fixture.writeGraph(
+            opened.vectors,
+            opened.codes,
+            fileID: 73,
+            least: 1101
+        )
+        #expect(reference == nil)
+    }
+
+    @Test func aGraphOfOtherCodesIsRefused() throws {
+        var random = SplitMix(seed: 906)
+        let vectors = clustered(&random, dimensions: 8, count: 1100)
+        let opened = try open(vectors, .cosine)
+        let other = try #require(
+            try opened.fixture.writeCodes(of: opened.vectors, fileID: 75)
+        )
+        let codes = try opened.fixture.openCodes(other, of: opened.vectors)
+        let error = #expect(throws: StoreError.self) {
+            try opened.fixture.openGraph(opened.graph.file.reference, opened.vectors, codes)
+        }
+        #expect(error?.code == .corrupted)
+    }
+
+    @Test func everyFlippedBitIsFoundAndNoForgedIDIsFollowed() throws {
+        var random = SplitMix(seed: 907)
+        let vectors = clustered(&random, dimensions: 4, count: 1100, duplicates: 40)
+        let opened = try open(vectors, .cosine)
+        let path = opened.fixture.graphPath()
+        let bytes = try #require(opened.fixture.files.contents(of: path))
+        for _ in 0..<60 {
+            let at = random.below(bytes.count)
+            var damaged = bytes
+            damaged[at] ^= UInt8(1 << random.below(8))
+            opened.fixture.files.replace(path: path, bytes: damaged)
+            do throws(StoreError) {
+                let graph = try opened.fixture.openGraph(
+                    opened.graph.file.reference,
+                    opened.vectors,
+                    opened.codes
+                )
+                var findings: [Finding] = []
+                graph.verify { findings.append($0) }
+                #expect(!findings.isEmpty, "byte \(at)")
+            } catch {
+                #expect(error.code == .corrupted || error.code == .newerFormat, "byte \(at)")
+            }
+        }
+        for (type, value) in [
+            (SectionType.links, UInt32(1100)), (SectionType.graphEntries, 1100),
+            (SectionType.graphEntries, .max), (SectionType.duplicates, 0),
+        ] {
+            let reference = try opened.fixture.forgeGraph(opened.graph, type, value)
+            let graph = try opened.fixture.openGraph(reference, opened.vectors, opened.codes)
+            let error = #expect(throws: StoreError.self) {
+                try search(graph, vectors[0], .cosine, width: 10)
+            }
+            #expect(error?.code == .corrupted, "section \(type)")
+        }
+    }
+
+    private func exactScore(_ a: [Float], _ b: [Float], _ metric: Metric) -> Double {
+        let (a, b) = (a.map(Double.init), b.map(Double.init))
+        let dot = zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }
+        switch metric {
+        case .dot: return dot
+        case .cosine:
+            let norms = [a, b].map { $0.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+            return dot / (norms[0] * norms[1])
+        case .l2: return -zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        }
+    }
+}
