@@ -124,8 +124,8 @@ let package = Package(
             name: "moraine-bench",
             dependencies: [
                 "MoraineSimulation", "Moraine", "MoraineEngine", "MoraineJSON", "MoraineVectors",
-                "MoraineSegments", "MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles",
-                "MoraineBytes", "CKernels",
+                "MoraineFilters", "MoraineSegments", "MoraineLog", "MoraineStorage",
+                "MoraineFormat", "MoraineFiles", "MoraineBytes", "CKernels",
             ],
             path: "Benchmarks/Bench",
             swiftSettings: settings

@@ -180,12 +180,24 @@ struct FolderData: DataSet {
     }
 
     /// The scores of the exact nearest documents, a row for each query; `nil` when not there.
-    func expectedScores() throws -> (scores: [Float], width: Int)? {
-        let path = folder + "/gt.f32"
+    ///
+    /// - Parameter filter: `KEY=VALUE`: only documents whose metadata have it count.
+    func expectedScores(filter: String? = nil) throws -> (scores: [Float], width: Int)? {
+        let path = folder + (filter.map { "/gt_\($0).f32" } ?? "/gt.f32")
         guard queryCount > 0, FileManager.default.fileExists(atPath: path) else { return nil }
         let mapping = try map(path, byteCount: nil)
         let width = mapping.bytes.count / 4 / queryCount
         return (floats(mapping, from: 0, width * queryCount), width)
+    }
+}
+
+extension FolderData {
+    /// The filters that nearest documents are known for, as `KEY=VALUE`, sorted.
+    var filters: [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.filter { $0.hasPrefix("gt_") && $0.hasSuffix(".f32") && $0.contains("=") }
+            .map { String($0.dropFirst(3).dropLast(4)) }
+            .sorted()
     }
 }
 
@@ -256,8 +268,21 @@ struct GeneratedData: DataSet {
         )
     }
 
+    /// The names of the shares that documents are divided into, for filters that let so many pass.
+    static let shares = ["one", "twenty", "half"]
+
+    /// Of a hundred documents one, twenty, fifty, and the rest.
+    private static func share(_ row: Int) -> String {
+        switch row % 100 {
+        case 0: shares[0]
+        case 1...20: shares[1]
+        case 21...70: shares[2]
+        default: "rest"
+        }
+    }
+
     /// Row `row` as a line of docs.jsonl, without the line's end.
-    private func line(_ row: Int) -> [UInt8] {
+    func line(_ row: Int) -> [UInt8] {
         var dice = Dice(seed &+ UInt64(truncatingIfNeeded: row) &* 0xD134_2543_DE82_EF95)
         var line = Array("{\"id\":\"".utf8)
         line += Self.id(row)
@@ -265,13 +290,14 @@ struct GeneratedData: DataSet {
         line += Self.text(textByteCount, &dice)
         line += Array(
             ("\",\"metadata\":{\"group\":\"g\(row % 16)\",\"number\":\(row),"
-                + "\"section\":\"s\(row % 50)\",\"weight\":0.5}}").utf8
+                + "\"section\":\"s\(row % 50)\",\"share\":\"\(Self.share(row))\","
+                + "\"weight\":0.5}}").utf8
         )
         return line
     }
 
     /// Its vectors lie around centres, as embeddings do.
-    private var vectors: LowRankVectors { LowRankVectors(dimensions: dimensions, seed: seed) }
+    var vectors: LowRankVectors { LowRankVectors(dimensions: dimensions, seed: seed) }
 
     func forEachBatch(_ body: (Batch) throws -> Batch?) throws {
         let vectors = vectors
@@ -322,28 +348,6 @@ struct GeneratedData: DataSet {
             if best.count > limit { best.removeLast() }
         }
         return best
-    }
-
-    /// Writes the data as a data set's folder.
-    func write(to folder: String) throws {
-        try FileManager.default.createDirectory(
-            atPath: folder,
-            withIntermediateDirectories: false
-        )
-        let meta = "{\"n\":\(documentCount),\"d\":\(dimensions),\"nq\":0,\"metric\":\"cosine\"}"
-        try Data(meta.utf8).write(to: URL(fileURLWithPath: folder + "/meta.json"))
-        let lines = try OutputFile(folder + "/docs.jsonl")
-        let vectors = try OutputFile(folder + "/base.f32")
-        var floats: [Float] = []
-        let rows = self.vectors
-        for row in 0..<documentCount {
-            try lines.append(line(row) + [10])
-            floats.removeAll(keepingCapacity: true)
-            rows.append(row, to: &floats)
-            try floats.withUnsafeBytes { try vectors.append(Array($0)) }
-        }
-        try lines.finish()
-        try vectors.finish()
     }
 }
 

@@ -128,7 +128,7 @@ private func ingestData(_ arguments: Arguments, budget: Int?, _ folder: WorkFold
             seed: data.seed
         )
     }
-    try data.write(to: folder.path("data"))
+    try data.write(to: folder.path("data"), queryCount: 0)
     return try FolderData(folder.path("data"))
 }
 

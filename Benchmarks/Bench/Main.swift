@@ -7,9 +7,8 @@ import Foundation
 @main
 struct MoraineBench {
     static let commands: [Command] = [
-        .commit, .ingest, .get, .scan, .vectors, .search, .exact, .open, .compact, .churn,
-        .simulate, .flips,
-        .salvage,
+        .commit, .ingest, .get, .scan, .vectors, .search, .filter, .exact, .open, .compact, .churn,
+        .simulate, .flips, .salvage, .dataset,
     ]
 
     static func main() {

@@ -17,7 +17,8 @@ extension Command {
             all queries as one batch, with one thread and with two, for several widths of search
             (nodes that a search keeps, often called ef). Recall is by distance: a hit counts when
             its score reaches that of the tenth nearest less 0.00001, whichever document it is. The
-            tenth nearest is read from gt.f32 of a data set, or found by exact search.
+            tenth nearest is read from gt.f32 of a data set, or found by exact search. The memory
+            that searching takes is told right only for a store that is already there (--store).
             """,
         options: [
             Option("--queries", "N", "queries; all of a data set, else 1000"),
@@ -33,7 +34,6 @@ extension Command {
     )
 }
 
-private let limit = 10
 private let defaultWidths = [10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256]
 
 private func runSearch(_ arguments: Arguments) throws {
@@ -46,20 +46,20 @@ private func runSearch(_ arguments: Arguments) throws {
         if !FileManager.default.fileExists(atPath: path) {
             try makeIndexedStore(data, at: path, report)
         }
-        let searchers = try [1, 2].map { try IndexedSearcher(path, threads: $0) }
-        let widths = try arguments.word("--widths").map(parseWidths) ?? defaultWidths
         let count = try arguments.number("--queries", in: 1...1_000_000)
         let queries = try data.queries(count ?? (data as? FolderData)?.queryCount ?? 1000)
-        let bars = try tenthScores(data, queries, searchers[1])
+        let one = try searcherWithMemory(path, queries, report)
+        let searchers = [one, try IndexedSearcher(path, threads: 2)]
+        let bars = try bars(data, queries, searchers[1])
         var curve: [(width: Int, recall: Double, rates: [Double])] = []
-        for width in widths {
+        for width in try arguments.widths(or: defaultWidths) {
             var recall = 0.0
             var rates: [[Double]] = [[], []]
             for round in 0...(try arguments.rounds()) {
                 for (place, searcher) in searchers.enumerated() {
                     var hits: [[SearchHit]] = []
                     let time = try seconds { hits = try searcher.nearest(queries, width: width) }
-                    recall = share(of: hits, bars, data.metric)
+                    recall = bars.recall(hits)
                     if round > 0 { rates[place].append(Double(hits.count) / time) }
                 }
             }
@@ -78,92 +78,41 @@ private func runSearch(_ arguments: Arguments) throws {
     }
 }
 
-private func parseWidths(_ text: String) throws -> [Int] {
-    try text.split(separator: ",").map {
-        guard let width = Int($0), width > 0 else {
-            throw Failure.usage("--widths takes numbers with commas between them")
-        }
-        return width
-    }
-}
-
-private func makeIndexedStore(_ data: any DataSet, at path: String, _ report: Report) throws {
-    var options = EngineOptions()
-    options.indexesInBackground = false
-    var engine = try Engine.open(at: path, options: options)
-    let collection = try engine.makeCollection("docs", data.dimensions, data.metric)
-    let loading = try seconds {
-        try data.load(into: engine, collection)
-        try engine.checkpoint()
-    }
-    report.figure("load", "documents/s", [Double(data.documentCount) / loading])
-    let merging = try seconds { _ = try engine.compact(all: true) }
-    report.figure("merge", "seconds", [merging])
-    let indexing = try seconds { _ = try engine.buildIndexes(width: 2) }
-    report.figure("make index files, two threads", "seconds", [indexing])
-    try engine.close()
-    engine = try Engine.open(at: path, options: options)
-    let version = try engine.version()
-    report.setting("segments", "\(version.segments.count)")
-    var bytes: UInt64 = 0
-    for view in version.segments {
-        for file in [view.indexes[.codes], view.indexes[.graph]] { bytes += file?.byteCount ?? 0 }
-    }
+/// Opens a store for one thread, searches it, and shows what memory that took.
+private func searcherWithMemory(_ path: String, _ queries: [Float], _ report: Report) throws
+    -> IndexedSearcher
+{
+    var memory = ResidentMemory()
+    let before = memory.byteCounts()
+    let searcher = try IndexedSearcher(path, threads: 1)
+    _ = try searcher.nearest(queries)
+    let after = memory.byteCounts()
     report.figure(
-        "codes and graph",
-        "bytes a vector",
-        [Double(bytes) / Double(max(1, data.documentCount))]
+        "memory that no file backs, all queries searched",
+        "MiB",
+        [Double(max(0, after.anonymous - before.anonymous)) / 0x1p20]
     )
-    try engine.close()
+    report.figure(
+        "mapped pages, all queries searched",
+        "MiB",
+        [Double(max(0, after.file - before.file)) / 0x1p20]
+    )
+    return searcher
 }
 
-/// A store opened with a number of scan threads.
-private struct IndexedSearcher {
-    let engine: Engine
-    let version: Version
-    let collection: CollectionShape
-
-    init(_ folder: String, threads: Int) throws {
-        var options = EngineOptions()
-        options.isReadOnly = true
-        options.scanThreadCount = threads
-        engine = try Engine.open(at: folder, options: options)
-        version = try engine.version()
-        collection = try engine.collection("docs")
-    }
-
-    func nearest(_ queries: [Float], width: Int?, isExact: Bool = false) throws -> [[SearchHit]] {
-        var request = SearchRequest(limit: limit)
-        request.width = width
-        request.isExact = isExact
-        return try queries.withUnsafeBufferPointer { queries throws(StoreError) in
-            try version.search(collection, queries: queries, request)
-        }
-    }
-}
-
-/// For each query the score that a hit must reach.
-private func tenthScores(
-    _ data: any DataSet,
-    _ queries: [Float],
-    _ searcher: IndexedSearcher
-) throws -> [Float] {
-    let slack: Float = data.metric == .l2 ? -1e-5 : 1e-5
-    let count = queries.count / data.dimensions
+/// For each query what a hit must reach.
+private func bars(_ data: any DataSet, _ queries: [Float], _ searcher: IndexedSearcher) throws
+    -> ScoreBars
+{
     if let expected = try (data as? FolderData)?.expectedScores() {
-        return (0..<count).map { expected.scores[$0 * expected.width + limit - 1] - slack }
+        return ScoreBars(
+            scores: expected.scores,
+            width: expected.width,
+            queryCount: queries.count / data.dimensions,
+            data.metric
+        )
     }
-    return try searcher.nearest(queries, width: nil, isExact: true).map {
-        ($0.last?.score ?? 0) - slack
-    }
-}
-
-private func share(of hits: [[SearchHit]], _ bars: [Float], _ metric: Metric) -> Double {
-    var found = 0
-    for (hits, bar) in zip(hits, bars) {
-        found += hits.count { metric == .l2 ? $0.score <= bar : $0.score >= bar }
-    }
-    return Double(found) / Double(bars.count * limit)
+    return ScoreBars(try searcher.nearest(queries, isExact: true), data.metric)
 }
 
 /// The rate at a recall, on the line between the widths on both sides of it.
