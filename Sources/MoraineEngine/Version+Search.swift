@@ -116,7 +116,7 @@ extension Version {
         var scans: [ScanSource] = []
         for source in sources.segments {
             guard let graph = source.graph, let width = source.step.width else {
-                scans.append(source.scan)
+                scans.append(try source.scan())
                 continue
             }
             for (place, query) in queries.enumerated() {
@@ -134,7 +134,7 @@ extension Version {
                     // Rows that do not count took the places of those that do: look at all.
                     let all = try ExactScan.nearest(
                         [query],
-                        in: [source.scan],
+                        in: [try source.scan()],
                         limit: wanted,
                         pool: scanPool
                     )

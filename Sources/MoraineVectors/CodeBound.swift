@@ -53,7 +53,8 @@ import MoraineStorage
 final class CodeBound: Sendable {
     private let metric: Metric
     private let dimensions: Int
-    private let stride: Int
+    /// Bytes of a code.
+    let stride: Int
     /// Written once by the C target, never changed.
     private nonisolated(unsafe) let kernels: UnsafePointer<mk_code_kernels>
     /// The planes of m, hi then lo, `stride` each, at a multiple of 64 bytes.
@@ -162,23 +163,36 @@ final class CodeBound: Sendable {
         }
     }
 
-    /// Computes the reaches of neighbouring codes.
+    /// Compares neighbouring codes with both planes: what ``reaches`` goes on from.
     ///
     /// - Parameters:
-    ///   - codes, errors, squareSums: of `count` codes.
-    ///   - sums: room for `2 * count`.
+    ///   - codes: `count` codes.
+    ///   - sums, lows: room for `count` each.
+    @inline(__always)
+    func multiply(
+        _ codes: UnsafePointer<UInt8>,
+        count: Int,
+        sums: UnsafeMutablePointer<Int32>,
+        lows: UnsafeMutablePointer<Int32>
+    ) {
+        kernels.pointee.dot_planes(codes, stride, count, planes, planes + stride, sums, lows)
+    }
+
+    /// Computes the reaches of codes.
+    ///
+    /// - Parameters:
+    ///   - sums, lows: of `multiply`.
+    ///   - errors, squareSums: of `count` codes.
     ///   - reaches: room for `count`.
     @inline(__always)
     func reaches(
-        _ codes: UnsafePointer<UInt8>,
+        _ sums: UnsafePointer<Int32>,
+        _ lows: UnsafePointer<Int32>,
         _ errors: UnsafePointer<Float>,
         _ squareSums: UnsafePointer<Int32>,
         count: Int,
-        sums: UnsafeMutablePointer<Int32>,
         into reaches: UnsafeMutablePointer<Float>
     ) {
-        let lows = sums + count
-        kernels.pointee.dot_planes(codes, stride, count, planes, planes + stride, sums, lows)
         let (e, g, k, b) = (errorFactor, rootFactor, productFactor, base)
         let (high, low) = (highOffset, lowOffset)
         switch metric {

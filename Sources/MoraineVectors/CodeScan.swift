@@ -11,6 +11,8 @@ struct CodeScan {
     private static let batchCount = 256
     /// Bytes of one batch's codes at most, if it has more than one.
     private static let batchByteCount = 256 << 10
+    /// Floats in a row while a list has no bar: few, as the codes are quicker.
+    private static let firstCount = 64
     /// Reaches that are compared before anything branches.
     private static let blockCount = 32
     /// Of a batch, the part that may be scored one by one; where more get through, floats in a row
@@ -36,46 +38,28 @@ struct CodeScan {
     }
 
     /// As `ExactScan.scan`.
-    func scan(_ ordinals: Range<Int>, isDead: (UInt32) -> Bool, into tops: inout [TopK])
+    func scan(_ ordinals: ScanOrdinals, isDead: (UInt32) -> Bool, into tops: inout [TopK])
         throws(StoreError)
     {
-        let batch = max(1, min(Self.batchCount, Self.batchByteCount / codes.stride))
-        let reaches = UnsafeMutableBufferPointer<Float>.allocate(capacity: batch)
-        let sums = UnsafeMutableBufferPointer<Int32>.allocate(capacity: 2 * batch)
-        defer {
-            reaches.deallocate()
-            sums.deallocate()
-        }
-        guard let reachBase = reaches.baseAddress, let sumBase = sums.baseAddress else { return }
+        let size = max(1, min(Self.batchCount, Self.batchByteCount / codes.stride))
+        var batch = CodeBatch(capacity: size)
         var skipped = 0
-        var start = ordinals.lowerBound
-        while start < ordinals.upperBound {
-            let part = start..<(start + min(batch, ordinals.upperBound - start))
-            start = part.upperBound
-            // Without a bar nothing can be left out. Codes that fail their checksum are no loss: who
-            // checks the file finds them, and the floats have the answer.
-            guard skipped == 0, tops.allSatisfy({ $0.bar > 0 }),
-                let codes = try? self.codes.codes(part),
-                let errors = try? self.codes.errors(part),
-                let squareSums = try? self.codes.squareSums(part)
-            else {
+        var place = 0
+        while place < ordinals.count {
+            // Without a bar nothing can be left out.
+            let hasBars = tops.allSatisfy { $0.bar > 0 }
+            let part = ordinals.part(from: place, limit: hasBars ? size : Self.firstCount)
+            place += part.count
+            guard hasBars, skipped == 0, isLoaded(&batch, part) else {
                 skipped = max(0, skipped - 1)
-                try ExactScan.scan(queries, in: space, ordinals: part, isDead: isDead, into: &tops)
+                try ExactScan.scan(queries, in: space, part, isDead: isDead, into: &tops)
                 continue
             }
             var count = 0
             for index in queries.indices {
-                bounds[index].reaches(
-                    codes,
-                    errors,
-                    squareSums,
-                    count: part.count,
-                    sums: sumBase,
-                    into: reachBase
-                )
                 count += try pick(
-                    UnsafeBufferPointer(start: reachBase, count: part.count),
-                    from: part.lowerBound,
+                    batch.reaches(bounds[index]),
+                    of: part,
                     query: index,
                     isDead,
                     into: &tops[index]
@@ -87,12 +71,18 @@ struct CodeScan {
         }
     }
 
+    /// False when codes fail their checksum, which is no loss: who checks the file finds them, and
+    /// the floats have the answer.
+    private func isLoaded(_ batch: inout CodeBatch, _ ordinals: ScanOrdinals) -> Bool {
+        (try? batch.load(ordinals, of: codes)) != nil
+    }
+
     /// Scores the vectors of a batch that may beat the list's bar and offers them.
     ///
     /// - Returns: how many were scored.
     private func pick(
         _ reaches: UnsafeBufferPointer<Float>,
-        from start: Int,
+        of ordinals: ScanOrdinals,
         query index: Int,
         _ isDead: (UInt32) -> Bool,
         into top: inout TopK
@@ -111,7 +101,7 @@ struct CodeScan {
             guard near > 0 else { continue }
             for place in block..<end where reaches[place] >= threshold {
                 count += 1
-                let ordinal = start + place
+                let ordinal = ordinals[place]
                 let norm = query.metric == .cosine ? try space.norm(ordinal) : 0
                 let score = query.score(try space.vector(ordinal), norm: norm)
                 let key = Score.key(score, query.metric)

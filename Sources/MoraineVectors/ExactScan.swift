@@ -1,5 +1,6 @@
 // Compares queries with every vector of a space or of a list and keeps the nearest.
 
+import CKernels
 import MoraineFormat
 package import MoraineStorage
 
@@ -43,46 +44,69 @@ package enum ExactScan {
         return try work.candidates()
     }
 
-    /// Offers the vectors of a range of ordinals to the queries' lists, in the caller's thread.
+    /// Offers vectors of a space to the queries' lists, in the caller's thread.
     ///
     /// - Parameters:
     ///   - queries: of the space's dimensions and metric.
-    ///   - ordinals: within `0..<space.vectorCount`.
+    ///   - ordinals: below the space's count of vectors.
     ///   - tops: one for each query.
-    package static func scan(
+    static func scan(
         _ queries: [QueryVector],
         in space: VectorSpace,
-        ordinals: Range<Int>,
+        _ ordinals: ScanOrdinals,
         isDead: (UInt32) -> Bool,
         into tops: inout [TopK]
     ) throws(StoreError) {
         let batch = max(1, min(batchRowCount, batchByteCount / space.strideByteCount))
         let scores = UnsafeMutablePointer<Float>.allocate(capacity: batch)
         defer { scores.deallocate() }
-        let needsNorms = if case .cosine = space.metric { true } else { false }
-        var start = ordinals.lowerBound
-        while start < ordinals.upperBound {
-            let end = start + min(batch, ordinals.upperBound - start)
-            let vectors = try space.vectors(start..<end)
-            // Any address does for a metric that reads no norms.
-            let norms = needsNorms ? try space.norms(start..<end) : vectors
+        var place = 0
+        while place < ordinals.count {
+            let part = ordinals.part(from: place, limit: batch)
+            place += part.count
             for index in queries.indices {
-                queries[index].scores(
-                    of: vectors,
-                    stride: space.stride,
-                    norms: norms,
-                    count: end - start,
-                    into: scores
-                )
+                try score(queries[index], in: space, part, into: scores)
                 try pick(
-                    UnsafeBufferPointer(start: scores, count: end - start),
-                    from: start,
+                    UnsafeBufferPointer(start: scores, count: part.count),
+                    of: part,
                     in: space,
                     isDead: isDead,
                     into: &tops[index]
                 )
             }
-            start = end
+        }
+    }
+
+    /// Computes the scores of a batch.
+    private static func score(
+        _ query: QueryVector,
+        in space: VectorSpace,
+        _ ordinals: ScanOrdinals,
+        into scores: UnsafeMutablePointer<Float>
+    ) throws(StoreError) {
+        let needsNorms = if case .cosine = space.metric { true } else { false }
+        if let range = ordinals.range {
+            let vectors = try space.vectors(range)
+            query.scores(
+                of: vectors,
+                stride: space.stride,
+                // Any address does for a metric that reads no norms.
+                norms: needsNorms ? try space.norms(range) : vectors,
+                count: range.count,
+                into: scores
+            )
+            return
+        }
+        // The next vector is on its way while one is scored.
+        var next = try space.vector(ordinals[0])
+        for place in 0..<ordinals.count {
+            let vector = next
+            if place + 1 < ordinals.count {
+                next = try space.vector(ordinals[place + 1])
+                for line in stride(from: 0, to: space.stride, by: 16) { mk_prefetch(next + line) }
+            }
+            let norm = needsNorms ? try space.norm(ordinals[place]) : 0
+            scores[place] = query.score(vector, norm: norm)
         }
     }
 
@@ -90,7 +114,7 @@ package enum ExactScan {
     @inline(__always)
     private static func pick(
         _ scores: UnsafeBufferPointer<Float>,
-        from start: Int,
+        of ordinals: ScanOrdinals,
         in space: VectorSpace,
         isDead: (UInt32) -> Bool,
         into top: inout TopK
@@ -101,7 +125,7 @@ package enum ExactScan {
         for index in 0..<scores.count {
             let key = Score.key(scores[index], metric)
             guard key >= bar else { continue }
-            let row = try space.row(start + index)
+            let row = try space.row(ordinals[index])
             guard top.accepts(key: key, row: row), !isDead(row) else { continue }
             top.offer(key: key, row: row)
             bar = top.bar

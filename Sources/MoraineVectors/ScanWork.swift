@@ -9,6 +9,8 @@ package struct ScanSource: Sendable {
     package let space: VectorSpace
     /// The codes of the space's vectors: with them fewer floats are read, the answer is the same.
     package let codes: CodeSpace?
+    /// The ordinals to look at, ascending, below the space's count; `nil` for all.
+    package let listed: [UInt32]?
     /// What its candidates say of their source.
     package let source: Int
     /// Whether to skip a row; asked only of rows near enough to be kept; any thread.
@@ -17,27 +19,43 @@ package struct ScanSource: Sendable {
     package init(
         space: VectorSpace,
         codes: CodeSpace? = nil,
+        listed: [UInt32]? = nil,
         source: Int,
         isDead: @escaping @Sendable (UInt32) -> Bool
     ) {
         self.space = space
         self.codes = codes
+        self.listed = listed
         self.source = source
         self.isDead = isDead
     }
 
     /// Bytes that a scan reads for each vector, about.
     var vectorByteCount: Int { codes.map { $0.stride + 8 } ?? space.strideByteCount }
-    var byteCount: Int { space.vectorCount * vectorByteCount }
+    /// Vectors that a scan looks at.
+    var count: Int { listed?.count ?? space.vectorCount }
+    var byteCount: Int { count * vectorByteCount }
+
+    /// Calls `body` with the ordinals at places below `count`.
+    func withOrdinals(
+        _ places: Range<Int>,
+        _ body: (ScanOrdinals) throws(StoreError) -> Void
+    ) throws(StoreError) {
+        guard let listed else { return try body(ScanOrdinals(places)) }
+        try listed.withUnsafeBufferPointer { list throws(StoreError) in
+            try body(ScanOrdinals(UnsafeBufferPointer(rebasing: list[places])))
+        }
+    }
 }
 
 /// The shares of one scan, handed out in order, and what threads made of them.
 final class ScanWork: Sendable {
-    /// Neighbouring vectors of one source.
+    /// Neighbouring vectors of one source, or of its list.
     struct Share: Equatable {
         /// Place in the list of sources.
         let source: Int
-        let ordinals: Range<Int>
+        /// Below the source's count.
+        let places: Range<Int>
     }
 
     /// What one thread kept of one source: a list for each query.
@@ -103,11 +121,11 @@ final class ScanWork: Sendable {
         )
         var shares: [Share] = []
         for (index, source) in sources.enumerated() {
-            let count = source.space.vectorCount
+            let count = source.count
             let share = max(1, size / source.vectorByteCount)
             for start in stride(from: 0, to: count, by: share) {
-                let ordinals = start..<min(count, start + share)
-                shares.append(Share(source: index, ordinals: ordinals))
+                let places = start..<min(count, start + share)
+                shares.append(Share(source: index, places: places))
             }
         }
         return shares
@@ -129,25 +147,31 @@ final class ScanWork: Sendable {
                 }
                 part = nil  // so that the lists are changed in place
                 raise(&tops)
-                let source = sources[share.source]
-                if let codes = source.codes, let bounds = bounds[share.source] {
-                    try CodeScan(queries, bounds, space: source.space, codes: codes)
-                        .scan(share.ordinals, isDead: source.isDead, into: &tops)
-                } else {
-                    try ExactScan.scan(
-                        queries,
-                        in: source.space,
-                        ordinals: share.ordinals,
-                        isDead: source.isDead,
-                        into: &tops
-                    )
-                }
+                try scan(share, into: &tops)
                 part = Part(source: share.source, tops: tops)
             }
             if let part { finish(part) }
         } catch {
             outcome.withLock { $0.failure = error }
             taken.store(shares.count, ordering: .relaxed)
+        }
+    }
+
+    private func scan(_ share: Share, into tops: inout [TopK]) throws(StoreError) {
+        let source = sources[share.source]
+        try source.withOrdinals(share.places) { ordinals throws(StoreError) in
+            if let codes = source.codes, let bounds = bounds[share.source] {
+                try CodeScan(queries, bounds, space: source.space, codes: codes)
+                    .scan(ordinals, isDead: source.isDead, into: &tops)
+            } else {
+                try ExactScan.scan(
+                    queries,
+                    in: source.space,
+                    ordinals,
+                    isDead: source.isDead,
+                    into: &tops
+                )
+            }
         }
     }
 

@@ -106,6 +106,45 @@ package final class VectorSpace: Sendable {
         return low
     }
 
+    /// The ordinals of those of some rows that have a vector.
+    ///
+    /// - Parameter rows: calls its argument with rows, ascending.
+    /// - Complexity: linear in the rows where every row between the first and the last has a vector,
+    ///   else times the logarithm of how far apart they lie.
+    package func ordinals(
+        ofRows rows: ((UInt32) throws(StoreError) -> Void) throws(StoreError) -> Void
+    ) throws(StoreError) -> [UInt32] {
+        let ends = try rowEnds()
+        let isDense = isDense(ends)
+        var ordinals: [UInt32] = []
+        var place = 0
+        try rows { row throws(StoreError) in
+            guard row >= ends.first, row <= ends.last else { return }
+            if isDense { return ordinals.append(row - ends.first) }
+            place = try firstOrdinal(notBelow: row, from: place)
+            // Not beyond the end: the last row is not below this one.
+            if try mappedRow(place) == row { ordinals.append(UInt32(place)) }
+        }
+        return ordinals
+    }
+
+    /// The first ordinal, from one on, whose row is not below a row up to the last one.
+    private func firstOrdinal(notBelow row: UInt32, from start: Int) throws(StoreError) -> Int {
+        var low = start
+        var high = start
+        var step = 1
+        while try mappedRow(high) < row {
+            low = high + 1
+            high = min(high + step, vectorCount - 1)
+            step *= 2
+        }
+        while low < high {
+            let middle = (low + high) / 2
+            if try mappedRow(middle) < row { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
     /// As the row map ascends strictly, its ends tell whether it has gaps.
     @inline(__always)
     private func isDense(_ ends: (first: UInt32, last: UInt32)) -> Bool {

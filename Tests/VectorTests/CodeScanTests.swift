@@ -67,10 +67,13 @@ struct CodeScanTests {
 
     /// Searches with and without codes, for each group of queries together; checks that the answers
     /// are equal.
+    ///
+    /// - Parameter listed: the ordinals to search; `nil` for all.
     private func compare(
         _ vectors: [[Float]],
         _ groups: [[[Float]]],
         _ metric: Metric,
+        listed: [UInt32]? = nil,
         isDead: @escaping @Sendable (UInt32) -> Bool = { _ in false },
         limits: [Int] = [1, 100],
         widths: [Int] = [1]
@@ -84,19 +87,33 @@ struct CodeScanTests {
         let codes = try fixture.openCodes(try #require(try fixture.writeCodes(of: file)), of: file)
         for (group, limit) in groups.flatMap({ group in limits.map { (group, $0) } }) {
             let ready = try group.map { try query($0, metric) }
-            func search(_ codes: CodeSpace?, width: Int) throws -> [[Candidate]] {
-                try ExactScan.nearest(
-                    ready,
-                    in: [
-                        ScanSource(space: file.spaces[0], codes: codes, source: 0, isDead: isDead)
-                    ],
-                    limit: limit,
-                    pool: ScanPool(width: width)
+            func search(
+                _ codes: CodeSpace?,
+                _ listed: [UInt32]?,
+                width: Int,
+                isDead: @escaping @Sendable (UInt32) -> Bool
+            ) throws -> [[Candidate]] {
+                let source = ScanSource(
+                    space: file.spaces[0],
+                    codes: codes,
+                    listed: listed,
+                    source: 0,
+                    isDead: isDead
                 )
+                let pool = ScanPool(width: width)
+                return try ExactScan.nearest(ready, in: [source], limit: limit, pool: pool)
             }
-            let wanted = try search(nil, width: 1)
+            let rows = listed.map { Set($0) }
+            let wanted = try search(nil, nil, width: 1) { row in
+                isDead(row) || rows?.contains(row) == false
+            }
             for width in widths {
-                #expect(try search(codes.spaces[0], width: width) == wanted, "limit \(limit)")
+                for codes in [codes.spaces[0], nil] {
+                    #expect(
+                        try search(codes, listed, width: width, isDead: isDead) == wanted,
+                        "limit \(limit), \(width) threads, codes \(codes != nil)"
+                    )
+                }
             }
         }
     }
@@ -152,6 +169,36 @@ struct CodeScanTests {
         )
     }
 
+    @Test(arguments: Metric.allCases, Shape.allCases)
+    func listedVectorsAreAsIfTheOthersWereNotThere(metric: Metric, shape: Shape) throws {
+        var maker = Maker(shape, dimensions: 20, seed: 97)
+        var vectors = (0..<1100).map { maker.vector($0) }
+        for index in vectors.indices where norm(vectors[index]) == 0 { vectors[index][0] = 1 }
+        let queries = [vectors[8], maker.vector(0), maker.vector(1)].filter { isUsable($0, metric) }
+        var random = SplitMix(seed: 98)
+        for share in [0, 2, 30, 100] {
+            let listed = (0..<UInt32(1100)).filter { _ in random.below(100) < share }
+            try compare(
+                vectors,
+                [queries],
+                metric,
+                listed: listed,
+                isDead: { $0 % 5 == 3 },
+                limits: [1, 70, 2000]
+            )
+        }
+    }
+
+    @Test func listsAreSharedAmongThreads() throws {
+        var maker = Maker(.clustered, dimensions: 20, seed: 99)
+        let vectors = (0..<32_000).map { maker.vector($0) }
+        let queries = [maker.vector(0)]
+        var random = SplitMix(seed: 100)
+        // More codes than one thread takes: 2.2 MB.
+        let listed = (0..<UInt32(32_000)).filter { _ in random.below(20) > 0 }
+        try compare(vectors, [queries], .cosine, listed: listed, limits: [10], widths: [1, 4])
+    }
+
     /// Reaches are never below the threshold of the vector's own score, and near it.
     @Test(arguments: Metric.allCases, Shape.allCases)
     func aReachIsNeverBelowItsOwnThreshold(metric: Metric, shape: Shape) throws {
@@ -172,16 +219,9 @@ struct CodeScanTests {
                     guard let kernels = mk_code_kernels_for(Int32(level.rawValue)),
                         let bound = CodeBound(query, for: space, kernels: kernels)
                     else { continue }
-                    var sums = [Int32](repeating: 0, count: 2200)
-                    var reaches = [Float](repeating: 0, count: 1100)
-                    bound.reaches(
-                        try space.verifiedCodes(),
-                        try space.verifiedErrors(),
-                        try space.verifiedSquareSums(),
-                        count: 1100,
-                        sums: &sums,
-                        into: &reaches
-                    )
+                    var batch = CodeBatch(capacity: 1100)
+                    try batch.load(ScanOrdinals(0..<1100), of: space)
+                    let reaches = batch.reaches(bound)
                     for (index, vector) in vectors.enumerated() {
                         let score = withVector(vector) { buffer in
                             buffer.baseAddress.map { query.score($0, norm: norm(vector)) } ?? .nan
@@ -239,16 +279,9 @@ struct CodeScanTests {
             pool: ScanPool(width: 1)
         )[0]
         let bound = try #require(CodeBound(query, for: space))
-        var sums = [Int32](repeating: 0, count: 8000)
-        var reaches = [Float](repeating: 0, count: 4000)
-        bound.reaches(
-            try space.verifiedCodes(),
-            try space.verifiedErrors(),
-            try space.verifiedSquareSums(),
-            count: 4000,
-            sums: &sums,
-            into: &reaches
-        )
+        var batch = CodeBatch(capacity: 4000)
+        try batch.load(ScanOrdinals(0..<4000), of: space)
+        let reaches = batch.reaches(bound)
         let threshold = bound.threshold(try #require(best.last).key)
         let count = reaches.filter { $0 >= threshold }.count
         #expect(count >= 10 && count < 400)

@@ -207,9 +207,9 @@ struct ExactScanTests {
         let work = ScanWork([], sources, limit: 1, floor: 0, threadCount: 2)
         var next = [0, 0, 0]
         for share in work.shares {
-            #expect(share.ordinals.lowerBound == next[share.source])
+            #expect(share.places.lowerBound == next[share.source])
             #expect(next[(share.source + 1)...].allSatisfy { $0 == 0 })
-            next[share.source] = share.ordinals.upperBound
+            next[share.source] = share.places.upperBound
         }
         #expect(next == [1, 3000, 40])
         #expect(work.shares.count > 10)

@@ -65,6 +65,27 @@ struct VectorFileTests {
         for id: UInt32 in [0, 1, 4, 8, 10, .max] { #expect(file.space(ofCollection: id) == nil) }
     }
 
+    @Test func rowsBecomeOrdinalsInOneGo() throws {
+        var random = SplitMix(seed: 23)
+        for step in [1, 2, 40] {
+            // Every row from 5 on, or some of them.
+            let own = (UInt32(5)..<2000).filter { _ in random.below(step) == 0 }
+            let space = FixtureSpace(&random, dimensions: 2, metric: .dot, rows: own)
+            let fixture = try VectorFixture()
+            let read = try #require(
+                fixture.open(fixture.write([space], rowCount: 2100)).spaces.first
+            )
+            for share in [1, 3, 300] {
+                let rows = (UInt32(0)..<2100).filter { _ in random.below(share) == 0 }
+                let wanted = try rows.compactMap { try read.ordinal(ofRow: $0) }
+                let found = try read.ordinals { visit throws(StoreError) in
+                    for row in rows { try visit(row) }
+                }
+                #expect(found == wanted.map { UInt32($0) }, "\(step) \(share)")
+            }
+        }
+    }
+
     @Test func theLayoutIsThatOfThePage() throws {
         let fixture = try VectorFixture()
         let reference = try fixture.write(sample(), rowCount: 21)

@@ -1,0 +1,98 @@
+// Searches with filters, exact ones, against every document looked at alone.
+
+import MoraineFiles
+import MoraineFilters
+import MoraineFormat
+import MoraineSimulation
+import MoraineStorage
+import Testing
+
+@testable import MoraineEngine
+
+@Suite struct FilteredSearchTests {
+    /// {"n": row % 64}.
+    private func metadata(_ row: Int) -> [UInt8] {
+        [1, 1, UInt8(ascii: "n"), Metadata.Tag.integer.rawValue, UInt8(row % 64 * 2)]
+    }
+
+    /// Whole numbers, so that scores are exact and many are equal; one row in seven has none.
+    private func vector(_ row: Int) -> [Float]? {
+        guard row % 7 != 3 else { return nil }
+        return [Float(row * 37 % 199), Float(row * 53 % 151)]
+    }
+
+    private func id(_ row: Int) -> String { "d" + String(row + 10_000) }
+
+    private func put(_ rows: Range<Int>, _ engine: Engine) throws {
+        try engine.commit { batch throws(StoreError) in
+            let shape = try batch.collection("notes")
+            for row in rows {
+                try Array(id(row).utf8).withUnsafeBufferPointer { id throws(StoreError) in
+                    try metadata(row).withUnsafeBufferPointer { metadata throws(StoreError) in
+                        let vector = vector(row)
+                        try (vector ?? []).withUnsafeBufferPointer { floats throws(StoreError) in
+                            try batch.put(
+                                shape,
+                                id: UnsafeRawBufferPointer(id),
+                                text: UnsafeRawBufferPointer(start: nil, count: 0),
+                                metadata: UnsafeRawBufferPointer(metadata),
+                                vector: vector == nil ? nil : floats
+                            )
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func aFilteredSearchIsASearchOfWhatTheFilterLetsPass() throws {
+        var options = options(SimulatedFileSystem(), memtable: 4 << 20)
+        options.indexFormats = [.codes, .columns]
+        let engine = try Engine.open(at: "store", options: options)
+        defer { try? engine.close() }
+        try engine.commit { batch throws(StoreError) in
+            try batch.createCollection("notes", dimensions: 2, metric: .l2)
+        }
+        // Rows with vectors leave gaps; some of a segment are written anew in memory.
+        try put(0..<3000, engine)
+        try engine.checkpoint()
+        #expect(try engine.buildIndexes() == 2)
+        try put(2900..<3100, engine)
+        let version = try engine.version()
+        let shape = try #require(version.collection("notes"))
+        let queries: [Float] = [50, 50, 190, 10, 0, 150]
+        let cases: [(String, (Int) -> Bool)] = [
+            ("n == 7", { $0 == 7 }), ("n < 20", { $0 < 20 }), ("n >= 5", { $0 >= 5 }),
+            ("n == 99", { _ in false }), ("n exists", { _ in true }),
+        ]
+        for (text, passes) in cases {
+            var request = SearchRequest(limit: 40)
+            request.filter = try Filter(text: text)
+            request.isExact = true
+            let found = try queries.withUnsafeBufferPointer { queries throws(StoreError) in
+                try version.search(shape, queries: queries, request)
+            }
+            for (number, hits) in found.enumerated() {
+                let query = [queries[2 * number], queries[2 * number + 1]]
+                #expect(hits == expected(query, limit: 40, passes), "\(text) \(number)")
+                let one = try query.withUnsafeBufferPointer { query throws(StoreError) in
+                    try version.search(shape, query: query, request)
+                }
+                #expect(one.hits == hits)
+            }
+        }
+    }
+
+    private func expected(_ query: [Float], limit: Int, _ passes: (Int) -> Bool) -> [SearchHit] {
+        var hits: [SearchHit] = []
+        for row in 0..<3100 where passes(row % 64) {
+            guard let vector = vector(row) else { continue }
+            let (x, y) = (query[0] - vector[0], query[1] - vector[1])
+            hits.append(SearchHit(id: Array(id(row).utf8), score: x * x + y * y))
+        }
+        hits.sort {
+            $0.score != $1.score ? $0.score < $1.score : $0.id.lexicographicallyPrecedes($1.id)
+        }
+        return Array(hits.prefix(limit))
+    }
+}
