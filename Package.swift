@@ -102,9 +102,9 @@ let package = Package(
         .executableTarget(
             name: "moraine-cli",
             dependencies: [
-                "Moraine", "MoraineSalvage", "MoraineEngine", "MoraineJSON", "MoraineVectors",
-                "MoraineSegments", "MoraineLog", "MoraineStorage", "MoraineFormat", "MoraineFiles",
-                "MoraineBytes",
+                "Moraine", "MoraineSalvage", "MoraineEngine", "MoraineFilters", "MoraineJSON",
+                "MoraineVectors", "MoraineSegments", "MoraineLog", "MoraineStorage",
+                "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ],
             path: "tools/moraine",
             exclude: ["README.md"],

@@ -99,9 +99,10 @@ extension Store.Collection {
 
     /// How many documents there are.
     ///
+    /// - Parameter filter: which documents count; `nil` for all.
     /// - Throws: what the blocking form throws; `cancelled`.
-    public func count() async throws(MoraineError) -> Int {
-        try await store.run { () throws(MoraineError) in try self.count() }
+    public func count(where filter: Filter? = nil) async throws(MoraineError) -> Int {
+        try await store.run { () throws(MoraineError) in try self.count(where: filter) }
     }
 
     /// The documents in id order, for `for try await`.
@@ -127,35 +128,5 @@ extension Store.Collection {
             range: ScanRange(prefix: prefix, from: from, to: to),
             withEmbeddings: withEmbeddings
         )
-    }
-
-    /// The documents nearest to a query, nearest first, equal scores by id.
-    ///
-    /// - Parameters:
-    ///   - query: ``dimensions`` finite numbers; need not be normalised.
-    ///   - limit: hits at most; 1 or more.
-    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
-    /// - Throws: what the blocking form throws; `cancelled`.
-    public func search(near query: [Float], limit: Int = 10, withEmbeddings: Bool = false)
-        async throws(MoraineError) -> [Hit]
-    {
-        try await store.run { () throws(MoraineError) in
-            try self.search(near: query, limit: limit, withEmbeddings: withEmbeddings)
-        }
-    }
-
-    /// The documents nearest to one of the collection, without that one.
-    ///
-    /// - Parameters:
-    ///   - id: the document whose embedding is the query.
-    ///   - limit: hits at most; 1 or more.
-    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
-    /// - Throws: what the blocking form throws; `cancelled`.
-    public func search(like id: String, limit: Int = 10, withEmbeddings: Bool = false)
-        async throws(MoraineError) -> [Hit]
-    {
-        try await store.run { () throws(MoraineError) in
-            try self.search(like: id, limit: limit, withEmbeddings: withEmbeddings)
-        }
     }
 }

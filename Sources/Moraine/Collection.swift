@@ -174,10 +174,10 @@ extension Store.Collection {
 
     /// How many documents there are; blocks.
     ///
-    /// - Throws: `inputOutput`, `closed`.
-    public func count() throws(MoraineError) -> Int {
-        let reader = try reader()
-        return try face { () throws(StoreError) in try reader.count() }
+    /// - Parameter filter: which documents count; `nil` for all.
+    /// - Throws: `invalidFilter`, `corrupted`, `inputOutput`, `closed`.
+    public func count(where filter: Filter? = nil) throws(MoraineError) -> Int {
+        try reader().count(where: filter)
     }
 
     /// Visits documents of one state in id order until the visitor returns false; blocks.
@@ -203,41 +203,5 @@ extension Store.Collection {
             withEmbeddings: withEmbeddings,
             visit
         )
-    }
-
-    /// The documents nearest to a query, nearest first, equal scores by id; blocks.
-    ///
-    /// Exact: compares the query with every embedding, on all search threads.
-    ///
-    /// - Parameters:
-    ///   - query: ``dimensions`` finite numbers; need not be normalised.
-    ///   - limit: hits at most; 1 or more.
-    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
-    /// - Throws: `wrongDimension`, `invalidVector`, `invalidArgument`, `corrupted`, `inputOutput`,
-    ///   `closed`.
-    public func search(near query: [Float], limit: Int = 10, withEmbeddings: Bool = false)
-        throws(MoraineError) -> [Hit]
-    {
-        let reader = try reader()
-        return try face { () throws(StoreError) in
-            try reader.search(near: query, limit: limit, withEmbeddings: withEmbeddings)
-        }
-    }
-
-    /// The documents nearest to one of the collection, without that one; blocks.
-    ///
-    /// - Parameters:
-    ///   - id: the document whose embedding is the query.
-    ///   - limit: hits at most; 1 or more.
-    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
-    /// - Throws: `notFound` without such a document, `invalidVector` when it has no embedding, and
-    ///   what `search(near:limit:withEmbeddings:)` throws.
-    public func search(like id: String, limit: Int = 10, withEmbeddings: Bool = false)
-        throws(MoraineError) -> [Hit]
-    {
-        let reader = try reader()
-        return try face { () throws(StoreError) in
-            try reader.search(like: id, limit: limit, withEmbeddings: withEmbeddings)
-        }
     }
 }

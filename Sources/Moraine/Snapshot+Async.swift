@@ -36,10 +36,16 @@ extension Store.Snapshot {
 
     /// How many documents a collection has.
     ///
-    /// - Parameter collection: the collection's name.
+    /// - Parameters:
+    ///   - collection: the collection's name.
+    ///   - filter: which documents count; `nil` for all.
     /// - Throws: what the blocking form throws; `cancelled`.
-    public func count(in collection: String) async throws(MoraineError) -> Int {
-        try await store.run { () throws(MoraineError) in try self.count(in: collection) }
+    public func count(in collection: String, where filter: Filter? = nil)
+        async throws(MoraineError) -> Int
+    {
+        try await store.run { () throws(MoraineError) in
+            try self.count(in: collection, where: filter)
+        }
     }
 
     /// The documents in id order, for `for try await`.
@@ -67,53 +73,5 @@ extension Store.Snapshot {
             range: ScanRange(prefix: prefix, from: from, to: to),
             withEmbeddings: withEmbeddings
         )
-    }
-
-    /// The documents nearest to a query, nearest first, equal scores by id.
-    ///
-    /// - Parameters:
-    ///   - query: as many finite numbers as the collection has dimensions.
-    ///   - collection: the collection's name.
-    ///   - limit: hits at most; 1 or more.
-    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
-    /// - Throws: what the blocking form throws; `cancelled`.
-    public func search(
-        near query: [Float],
-        in collection: String,
-        limit: Int = 10,
-        withEmbeddings: Bool = false
-    ) async throws(MoraineError) -> [Hit] {
-        try await store.run { () throws(MoraineError) in
-            try self.search(
-                near: query,
-                in: collection,
-                limit: limit,
-                withEmbeddings: withEmbeddings
-            )
-        }
-    }
-
-    /// The documents nearest to one of the collection, without that one.
-    ///
-    /// - Parameters:
-    ///   - id: the document whose embedding is the query.
-    ///   - collection: the collection's name.
-    ///   - limit: hits at most; 1 or more.
-    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
-    /// - Throws: what the blocking form throws; `cancelled`.
-    public func search(
-        like id: String,
-        in collection: String,
-        limit: Int = 10,
-        withEmbeddings: Bool = false
-    ) async throws(MoraineError) -> [Hit] {
-        try await store.run { () throws(MoraineError) in
-            try self.search(
-                like: id,
-                in: collection,
-                limit: limit,
-                withEmbeddings: withEmbeddings
-            )
-        }
     }
 }

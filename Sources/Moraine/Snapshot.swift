@@ -92,11 +92,15 @@ extension Store.Snapshot {
 
     /// How many documents a collection has; blocks.
     ///
-    /// - Parameter collection: the collection's name.
-    /// - Throws: `unknownCollection`, `inputOutput`, `closed`, `snapshotExpired`.
-    public func count(in collection: String) throws(MoraineError) -> Int {
-        let reader = try reader(of: collection)
-        return try face { () throws(StoreError) in try reader.count() }
+    /// - Parameters:
+    ///   - collection: the collection's name.
+    ///   - filter: which documents count; `nil` for all.
+    /// - Throws: `unknownCollection`, `invalidFilter`, `corrupted`, `inputOutput`, `closed`,
+    ///   `snapshotExpired`.
+    public func count(in collection: String, where filter: Filter? = nil) throws(MoraineError)
+        -> Int
+    {
+        try reader(of: collection).count(where: filter)
     }
 
     /// Visits documents in id order until the visitor returns false; blocks.
@@ -124,47 +128,5 @@ extension Store.Snapshot {
             withEmbeddings: withEmbeddings,
             visit
         )
-    }
-
-    /// The documents nearest to a query, nearest first, equal scores by id; blocks.
-    ///
-    /// - Parameters:
-    ///   - query: as many finite numbers as the collection has dimensions.
-    ///   - collection: the collection's name.
-    ///   - limit: hits at most; 1 or more.
-    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
-    /// - Throws: `unknownCollection`, `wrongDimension`, `invalidVector`, `invalidArgument`,
-    ///   `corrupted`, `inputOutput`, `closed`, `snapshotExpired`.
-    public func search(
-        near query: [Float],
-        in collection: String,
-        limit: Int = 10,
-        withEmbeddings: Bool = false
-    ) throws(MoraineError) -> [Hit] {
-        let reader = try reader(of: collection)
-        return try face { () throws(StoreError) in
-            try reader.search(near: query, limit: limit, withEmbeddings: withEmbeddings)
-        }
-    }
-
-    /// The documents nearest to one of the collection, without that one; blocks.
-    ///
-    /// - Parameters:
-    ///   - id: the document whose embedding is the query.
-    ///   - collection: the collection's name.
-    ///   - limit: hits at most; 1 or more.
-    ///   - withEmbeddings: true adds embeddings to the documents of the hits.
-    /// - Throws: `notFound` without such a document, `invalidVector` when it has no embedding, and
-    ///   what `search(near:in:limit:withEmbeddings:)` throws.
-    public func search(
-        like id: String,
-        in collection: String,
-        limit: Int = 10,
-        withEmbeddings: Bool = false
-    ) throws(MoraineError) -> [Hit] {
-        let reader = try reader(of: collection)
-        return try face { () throws(StoreError) in
-            try reader.search(like: id, limit: limit, withEmbeddings: withEmbeddings)
-        }
     }
 }

@@ -67,12 +67,17 @@ public struct StoredDocument: Sendable {
 }
 
 extension StoredDocument {
-    /// Copies what the engine lends.
-    init(_ view: DocumentView) throws(StoreError) {
+    /// Copies what the engine lends, as far as it is wanted; the rest is empty.
+    ///
+    /// The embedding is there when the engine lends one.
+    init(
+        _ view: DocumentView,
+        parts: SearchOptions.Parts = [.text, .metadata]
+    ) throws(StoreError) {
         do throws(FormatError) {
             id = try Self.text(view.id, "id")
-            text = try Self.text(view.text, "text")
-            metadata = try Metadata(encoded: view.metadata)
+            text = parts.contains(.text) ? try Self.text(view.text, "text") : ""
+            metadata = parts.contains(.metadata) ? try Metadata(encoded: view.metadata) : [:]
         } catch {
             throw StoreError(
                 .corrupted,
@@ -86,6 +91,29 @@ extension StoredDocument {
         createdMilliseconds = view.created
         updatedMilliseconds = view.updated
         expiryMilliseconds = view.expiry
+    }
+
+    /// A document of which nothing but the id was read.
+    init(id: [UInt8]) throws(StoreError) {
+        do throws(FormatError) {
+            self.id = try id.withUnsafeBufferPointer { id throws(FormatError) in
+                try Self.text(UnsafeRawBufferPointer(id), "id")
+            }
+        } catch {
+            throw StoreError(
+                .corrupted,
+                "a document cannot be read: \(error.field)",
+                expected: error.expected,
+                found: error.found
+            )
+        }
+        text = ""
+        metadata = [:]
+        embedding = nil
+        version = 0
+        createdMilliseconds = 0
+        updatedMilliseconds = 0
+        expiryMilliseconds = 0
     }
 
     private static func text(_ bytes: UnsafeRawBufferPointer, _ field: StaticString)

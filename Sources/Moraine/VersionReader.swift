@@ -24,7 +24,13 @@ struct VersionReader: Sendable {
         return documents
     }
 
-    func count() throws(StoreError) -> Int { try version.count(shape) }
+    func count(where filter: Filter?) throws(MoraineError) -> Int {
+        let filter = try filter?.checked()
+        return try face { () throws(StoreError) in
+            guard let filter else { return try version.count(shape) }
+            return try version.count(shape, where: filter)
+        }
+    }
 
     func scan(
         _ range: ScanRange,
@@ -46,55 +52,6 @@ struct VersionReader: Sendable {
             }
         }
         if let refusal { throw refusal }
-    }
-
-    func search(near query: [Float], limit: Int, withEmbeddings: Bool) throws(StoreError) -> [Hit] {
-        let found = try query.withUnsafeBufferPointer { query throws(StoreError) in
-            try version.search(shape, query: query, SearchRequest(limit: limit)).hits
-        }
-        return try hits(found, withEmbeddings: withEmbeddings)
-    }
-
-    func search(like id: String, limit: Int, withEmbeddings: Bool) throws(StoreError) -> [Hit] {
-        guard let document = try get(id, withEmbedding: true) else {
-            throw StoreError(
-                .notFound,
-                "collection \"\(shape.name)\" has no document \"\(id)\""
-            )
-        }
-        guard let query = document.embedding else {
-            throw StoreError(.invalidVector, "document \"\(id)\" has no embedding")
-        }
-        var request = SearchRequest(limit: limit)
-        request.excludedID = Array(id.utf8)
-        let found = try query.withUnsafeBufferPointer { query throws(StoreError) in
-            try version.search(shape, query: query, request).hits
-        }
-        return try hits(found, withEmbeddings: withEmbeddings)
-    }
-
-    private func hits(_ found: [SearchHit], withEmbeddings: Bool) throws(StoreError) -> [Hit] {
-        var hits: [Hit] = []
-        hits.reserveCapacity(found.count)
-        for hit in found {
-            let document = try hit.id.withUnsafeBufferPointer { id throws(StoreError) in
-                try version.withDocument(
-                    shape,
-                    id: UnsafeRawBufferPointer(id),
-                    wantsVector: withEmbeddings
-                ) { view throws(StoreError) in try StoredDocument(view) }
-            }
-            guard let document else {
-                throw StoreError(
-                    .corrupted,
-                    "a vector of collection \"\(shape.name)\" has no document",
-                    expected: "a document \"\(String(decoding: hit.id, as: UTF8.self))\"",
-                    found: "none"
-                )
-            }
-            hits.append(Hit(document: document, score: hit.score))
-        }
-        return hits
     }
 }
 

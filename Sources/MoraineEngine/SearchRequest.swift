@@ -125,4 +125,9 @@ package struct SearchPlan: Sendable, Equatable {
     package internal(set) var unknownFields: [String] = []
 
     package init() {}
+
+    /// Codes that graphs compared.
+    package var graphCodeCount: Int { cost.codeCount }
+    /// Vectors that graphs compared.
+    package var graphVectorCount: Int { cost.vectorCount }
 }

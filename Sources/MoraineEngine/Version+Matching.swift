@@ -1,12 +1,38 @@
 // Which documents a filter lets pass, as a version sees them.
 
 import MoraineBytes
-import MoraineFilters
-import MoraineFormat
+package import MoraineFilters
+package import MoraineFormat
 import MoraineSegments
-import MoraineStorage
+package import MoraineStorage
 
 extension Version {
+    /// How many documents of a collection a filter lets pass.
+    ///
+    /// - Throws: `corrupted`.
+    package func count(_ collection: CollectionShape, where filter: Filter) throws(StoreError)
+        -> Int
+    {
+        var count = 0
+        var evaluator = FilterEvaluator(filter)
+        for memtable in memtables {
+            memtable.forEachRow(collectionID: collection.id) { _, row in
+                guard sees(row) else { return }
+                // The body was checked when the commit was built or read.
+                var reader = ByteReader(row.pointee.body)
+                guard let body = try? DocumentBody(decoding: &reader),
+                    (try? evaluator.matches(body.metadata)) == true
+                else { return }
+                count += 1
+            }
+        }
+        for view in segments where !view.segment.files.rows(of: collection.id).isEmpty {
+            let dead = try hidden(view, collection.id)
+            count += try matching(filter, view, collection, without: dead).rows.count
+        }
+        return count
+    }
+
     /// The rows of a collection in a segment that a filter lets pass, without dead ones: from
     /// columns where they know all the filter's fields, else by reading the documents.
     func matching(

@@ -79,6 +79,52 @@ import Testing
         let run = try shownCode(of: source, from: "// README: begin\n", to: "// README: end")
         #expect(shown.contains("Store.open(at:"))
         #expect(shown == run.replacingOccurrences(of: "at:path", with: "at:\"library.moraine\""))
+        let search = try shownCode(of: readme, from: "## Searching\n\n```swift\n", to: "```")
+        let searched = try shownCode(
+            of: source,
+            from: "// README: searching\n",
+            to: "// README: end"
+        )
+        #expect(search.contains("explain(") && search == searched)
+    }
+
+    @Test func theReadmesSearchesRun() async throws {
+        let store = try Store.inMemory()
+        let notes = try await store.collection("notes", dimensions: 2, metric: .cosine)
+        try await notes.put(
+            (0..<30).map {
+                Document(
+                    id: "\($0)",
+                    metadata: ["lang": "en", "year": .int(2000 + $0)],
+                    embedding: [1, Float($0)]
+                )
+            }
+        )
+        let query: [Float] = [1, 3]
+        let vector: [Float] = [1, 20]
+
+        // README: searching
+        // The short form, with a condition on the metadata.
+        let recent = try await notes.search(near: query, limit: 10, where: .field("year") >= 2020)
+
+        // Everything else is in the options.
+        var options = SearchOptions()
+        options.filter = try Filter(text: #"lang == "en" and not tags contains "draft""#)
+        options.offset = 10  // the second page
+        options.scoreBound = 0.3  // nothing less similar; with .l2 nothing farther
+        options.parts = []  // ids and scores, no document is read
+        let page = try await notes.search(near: query, options: options)
+
+        // Many queries at once, on all cores.
+        let lists = try await notes.search(near: [query, vector], options: options)
+
+        // What was searched how: by graph or in full, how many documents the filter lets pass.
+        let (hits, plan) = try await notes.explain(near: query, options: options)
+        // README: end
+        #expect(recent.count == 10 && recent.allSatisfy { $0.id >= "20" })
+        #expect(page.count == 10 && lists.count == 2 && plan.steps.count == 1)
+        #expect(lists.first?.map(\.id) == page.map(\.id))
+        #expect(hits.map(\.id) == page.map(\.id))
     }
 
     /// What stands between two marks, without comments and white space.

@@ -63,9 +63,12 @@ struct DocumentPrinter: ~Copyable {
     }
 
     /// Writes the hits of one query as a line of JSON.
+    ///
+    /// - Parameter withContent: false leaves out text and metadata, and reads no document.
     mutating func writeLine(
         _ hits: [SearchHit],
         query: Int,
+        withContent: Bool,
         in version: Version,
         of collection: CollectionShape,
         to output: Output
@@ -79,8 +82,10 @@ struct DocumentPrinter: ~Copyable {
             hit.id.withUnsafeBytes { json.writeString($0) }
             json.writeRaw(",\"score\":")
             json.writeFloat(hit.score)
-            try version.withHit(hit, of: collection) { document throws(StoreError) in
-                try writeContent(document)
+            if withContent {
+                try version.withHit(hit, of: collection) { document throws(StoreError) in
+                    try writeContent(document)
+                }
             }
             json.writeRaw("}")
         }

@@ -21,6 +21,8 @@ struct Failure: Error {
     let message: String
     /// A second line that says what to do.
     var hint: String?
+    /// Lines of what was given, with a mark under the place that is wrong.
+    var excerpt: [String] = []
 
     init(_ exit: ExitCode, _ message: String, hint: String? = nil) {
         self.exit = exit

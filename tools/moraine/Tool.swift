@@ -19,6 +19,8 @@ package struct Tool {
         .rename,
         .drop,
         .compact,
+        .index,
+        .recall,
         .purge,
         .collections,
         .stats,
@@ -154,6 +156,7 @@ package struct Tool {
     private func report(_ failure: Failure, _ console: Console) {
         let error = console.error
         error.writeLine("moraine: \(error.styled("error:", .red)) \(visible(failure.message))")
+        for line in failure.excerpt { error.writeLine("  \(visible(line))") }
         if let hint = failure.hint { error.writeLine("moraine: \(visible(hint))") }
     }
 

@@ -13,13 +13,20 @@ extension Command {
             Positional("STORE", "the folder of the store"),
             Positional("COLLECTION", "the collection"),
         ],
-        options: [.json] + Option.reading,
-        notes: ["With --json: {\"collection\":\"notes\",\"documents\":3}."],
-        examples: [("moraine count notes.moraine notes", "a number")],
+        options: Option.filtering + [.json] + Option.reading,
+        notes: ["With --json: {\"collection\":\"notes\",\"documents\":3}.", Option.filterNote],
+        examples: [
+            ("moraine count notes.moraine notes", "a number"),
+            ("moraine count notes.moraine notes --filter 'year >= 2020'", "how many pass"),
+        ],
         run: { call throws(Failure) in
-            try call.withCollection(call[0], call[1]) { version, collection throws(Failure) in
+            let filter = try call.filter()
+            return try call.withCollection(call[0], call[1]) {
+                version,
+                collection throws(Failure) in
                 let count = try engineCall { () throws(StoreError) in
-                    try version.count(collection)
+                    guard let filter else { return try version.count(collection) }
+                    return try version.count(collection, where: filter)
                 }
                 if call.isJSON {
                     var json = JSONWriter()

@@ -11,7 +11,12 @@ extension Command {
     static let inspectFile = Command(
         "inspect",
         "show a file of a store, wherever it is",
-        positionals: [Positional("FILE", "ROOT, or a .mman, .mwal, .doc, .key, .vec, .del file")],
+        positionals: [
+            Positional(
+                "FILE",
+                "ROOT, or a .mman, .mwal, .doc, .key, .vec, .del, .q8, .gr, .col file"
+            )
+        ],
         options: [.block] + Option.look + Option.records + [.json],
         notes: [
             """

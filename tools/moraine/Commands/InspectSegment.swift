@@ -1,5 +1,5 @@
-// moraine inspect segment: the .doc, .key and .del files. Bytes: format-spec/document.md, key.md,
-// deletion.md.
+// moraine inspect segment: the .doc, .key and .del files and those of indexes. Bytes:
+// format-spec/document.md, key.md, deletion.md.
 
 import MoraineBytes
 import MoraineFormat
@@ -8,7 +8,7 @@ import MoraineStorage
 extension Command {
     static let inspectSegment = inspector(
         "segment",
-        "show the document, key and deletion files",
+        "show the document, key, deletion and index files",
         takesID: true,
         options: [.block] + Option.look,
         notes: [
@@ -38,7 +38,9 @@ extension Command {
             let files = try store.sealedFiles(segment: segment) { name in
                 switch name {
                 case .document(let segment): segment
-                case .key(let segment, _), .deletions(let segment, _): look == nil ? segment : nil
+                case .key(let segment, _), .deletions(let segment, _),
+                    .derived(_, let segment, _):
+                    look == nil ? segment : nil
                 default: nil
                 }
             }
@@ -62,8 +64,9 @@ func describeSections(_ walk: inout SealedWalk, _ store: InspectedStore) {
         case .key: try describeKeys(&walk)
         case .deletions: try describeDeletions(&walk)
         case .vector: try describeSpaces(&walk)
-        // Their sections are told by their pages.
-        case .codes, .graph, .columns: break
+        case .codes: try describeCodes(&walk)
+        case .graph: try describeGraphs(&walk)
+        case .columns: try describeColumns(&walk)
         case .root, .log, .manifest: break
         }
     } catch {

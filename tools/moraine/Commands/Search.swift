@@ -18,12 +18,28 @@ extension Command {
             Option("--embedding", "JSON", "one vector: a JSON array of numbers"),
             Option("--like", "ID", "the vector of a document, which itself is left out"),
             Option("-k", "N", "hits for each vector (10)"),
+            Option("--offset", "N", "leave out the nearest N: what earlier pages had (0)"),
+            Option(
+                "--min-score",
+                "S",
+                "only hits as near as this; for l2 the greatest squared distance"
+            ),
+        ] + Option.filtering + [
             Option("--exact", nil, "compare with every vector: nothing nearer is ever missed"),
+            Option("--ef", "N", "nodes that a search of a graph keeps: more find more, slower"),
+            Option("--recall", "R", "the share to find by graphs: --ef as their trials say"),
+            Option("--ids-only", nil, "ids and scores; reads no document"),
+            Option("--explain", nil, "how each segment was searched, on standard error"),
             .json,
         ] + Option.reading,
         notes: [
             "The score is the similarity for cosine and dot (higher is nearer), the squared "
-                + "distance for l2\n(lower is nearer). Equal scores are ordered by id."
+                + "distance for l2\n(lower is nearer). Equal scores are ordered by id.",
+            Option.filterNote,
+            """
+            With --explain and --json a line {"plan":{...}} follows the hits of each vector, which
+            are then searched for one by one.
+            """,
         ],
         examples: [
             (
@@ -35,12 +51,16 @@ extension Command {
                 "the ten nearest to a vector"
             ),
             (
+                "moraine search notes.moraine notes --like some-id --filter 'year >= 2020'",
+                "only among documents of these years"
+            ),
+            (
                 "moraine search notes.moraine notes --vector-file queries.f32 -k 10 --json",
                 "one line of JSON for each vector of a file"
             ),
         ],
         run: { call throws(Failure) in
-            let limit = try call.arguments.number("-k", in: 1...UInt64(Int32.max)) ?? 10
+            let request = try call.searchRequest()
             let given = ["--vector-file", "--embedding", "--like"].filter(call.arguments.has)
             guard given.count == 1 else {
                 throw call.command.misuse(
@@ -61,7 +81,7 @@ extension Command {
                     call: call,
                     version: version,
                     collection: collection,
-                    limit: Int(limit)
+                    request: request
                 )
                 try search.run()
                 return .fine
@@ -70,42 +90,83 @@ extension Command {
     )
 }
 
+extension Call {
+    /// What the options ask for.
+    fileprivate func searchRequest() throws(Failure) -> SearchRequest {
+        let counts: ClosedRange<UInt64> = 1...UInt64(Int32.max)
+        var request = SearchRequest(
+            limit: Int(try arguments.number("-k", in: counts) ?? 10)
+        )
+        request.offset = Int(try arguments.number("--offset", in: 0...UInt64(Int32.max)) ?? 0)
+        request.width = try arguments.number("--ef", in: counts).map { Int($0) }
+        request.recall = try decimalNumber("--recall")
+        request.scoreBound = try decimalNumber("--min-score")
+        request.isExact = arguments.has("--exact")
+        request.filter = try filter()
+        if request.isExact, request.width != nil || request.recall != nil {
+            throw command.misuse("--exact uses no graph: --ef and --recall mean nothing to it")
+        }
+        if request.width != nil, request.recall != nil {
+            throw command.misuse("give --ef or --recall, not both")
+        }
+        return request
+    }
+
+    private func decimalNumber(_ name: String) throws(Failure) -> Float? {
+        guard let text = arguments[name] else { return nil }
+        guard let value = Float(text), value.isFinite else {
+            throw Failure(.usage, "\(name) must be a number, not \"\(visible(text))\"")
+        }
+        return value
+    }
+}
+
 /// A search in one version.
 private struct Search: ~Copyable {
     let call: Call
     let version: Version
     let collection: CollectionShape
-    let limit: Int
+    let request: SearchRequest
     private var printer = DocumentPrinter()
     private var queryCount = 0
 
-    init(call: Call, version: Version, collection: CollectionShape, limit: Int) {
+    /// Vectors of a file that are searched for together.
+    private static let batchCount = 256
+
+    init(
+        call: Call,
+        version: Version,
+        collection: CollectionShape,
+        request: SearchRequest
+    ) {
         self.call = call
         self.version = version
         self.collection = collection
-        self.limit = limit
+        self.request = request
     }
 
     mutating func run() throws(Failure) {
         if let path = call.arguments["--vector-file"] {
             try runFile(path)
         } else if let text = call.arguments["--embedding"] {
-            try answer(try parse(text), excluding: nil)
+            try answer(try parse(text), request)
         } else if let id = call.arguments["--like"] {
-            try answer(try vector(of: id), excluding: id)
+            var request = request
+            request.excludedID = Array(id.utf8)
+            try answer(try vector(of: id), request)
         }
     }
 
-    /// Each vector of a file, read one after the other.
+    /// Each vector of a file, many at once.
     private mutating func runFile(_ path: String) throws(Failure) {
         var vectors = try VectorInput(
             path,
             try call.console.open(path),
             dimensions: collection.dimensions
         )
-        var query: [Float] = []
-        while !call.output.isClosed, try vectors.next(1, into: &query) == 1 {
-            try answer(query, excluding: nil)
+        var queries: [Float] = []
+        while !call.output.isClosed, try vectors.next(Self.batchCount, into: &queries) > 0 {
+            try answer(all: queries)
         }
         guard !vectors.endsInside else {
             throw Failure(.usage, "\(path) ends in the middle of a vector")
@@ -151,42 +212,72 @@ private struct Search: ~Copyable {
         return floats
     }
 
-    private mutating func answer(_ query: [Float], excluding id: String?) throws(Failure) {
-        let hits = try engineCall { () throws(StoreError) in
-            var request = SearchRequest(limit: limit)
-            request.isExact = call.arguments.has("--exact")
-            request.excludedID = id.map { Array($0.utf8) }
-            return try query.withUnsafeBufferPointer { query throws(StoreError) in
-                try version.search(collection, query: query, request).hits
+    /// Answers vectors that stand one after the other.
+    private mutating func answer(all queries: [Float]) throws(Failure) {
+        if !call.arguments.has("--explain"),
+            let lists = try? queries.withUnsafeBufferPointer({ queries throws(StoreError) in
+                try version.search(collection, queries: queries, request)
+            })
+        {
+            for hits in lists where !call.output.isClosed { try print(hits) }
+            return
+        }
+        // One by one also where one of them cannot be answered: those before it are.
+        for start in stride(from: 0, to: queries.count, by: collection.dimensions) {
+            if call.output.isClosed { return }
+            try answer(Array(queries[start..<(start + collection.dimensions)]), request)
+        }
+    }
+
+    private mutating func answer(_ query: [Float], _ request: SearchRequest) throws(Failure) {
+        let answer = try engineCall { () throws(StoreError) in
+            try query.withUnsafeBufferPointer { query throws(StoreError) in
+                try version.search(collection, query: query, request)
             }
         }
+        try print(answer.hits)
+        if call.arguments.has("--explain") {
+            call.print(answer.plan)
+        } else if answer.hits.isEmpty {
+            call.noteUnknownFields(answer.plan)
+        }
+    }
+
+    private mutating func print(_ hits: [SearchHit]) throws(Failure) {
+        let withContent = !call.arguments.has("--ids-only")
         if call.isJSON {
             try engineCall { () throws(StoreError) in
                 try printer.writeLine(
                     hits,
                     query: queryCount,
+                    withContent: withContent,
                     in: version,
                     of: collection,
                     to: call.output
                 )
             }
         } else {
-            try printTable(hits)
+            try printTable(hits, withContent: withContent)
         }
         queryCount += 1
     }
 
-    private func printTable(_ hits: [SearchHit]) throws(Failure) {
+    private func printTable(_ hits: [SearchHit], withContent: Bool) throws(Failure) {
         if queryCount > 0 { call.output.write("\n") }
-        var table = Table(call.output, [("score", .right), ("id", .left), ("text", .left)])
+        let columns: [(String, Table.Alignment)] = [("score", .right), ("id", .left)]
+        var table = Table(call.output, columns + (withContent ? [("text", .left)] : []))
         defer { table.finish() }
         for hit in hits {
+            let cells = [
+                decimal(Double(hit.score), digits: 4), String(decoding: hit.id, as: UTF8.self),
+            ]
+            guard withContent else {
+                table.add(cells)
+                continue
+            }
             try engineCall { () throws(StoreError) in
                 try version.withHit(hit, of: collection) { document throws(StoreError) in
-                    table.add([
-                        decimal(Double(hit.score), digits: 4),
-                        String(decoding: hit.id, as: UTF8.self), firstLine(document.text),
-                    ])
+                    table.add(cells + [firstLine(document.text)])
                 }
             }
         }

@@ -5,6 +5,7 @@ import MoraineFiles
 import MoraineFormat
 import MoraineJSON
 import MoraineStorage
+import MoraineVectors
 
 extension Command {
     static let stats = Command(
@@ -21,7 +22,8 @@ extension Command {
             of vectors, without dead rows, which count as average ones. spaceAmplification is all
             files, but for log files, plus the backlog : liveByteCount; readAmplification is the
             segments and memory that a get may have to ask. Unlisted files are not part of the
-            newest state: a writer's snapshots keep them, or a crash left them.
+            newest state: a writer's snapshots keep them, or a crash left them. A graph's recalls are
+            the shares of the ten nearest that it found when it was made, by --ef of a search.
             """,
             "What only a process knows, such as snapshots, caches, and write amplification, is in "
                 + "the\nlibrary's Store.statistics().",
@@ -85,7 +87,29 @@ private struct StoreReport {
         ] + files.fields + [
             ("collections", .list(collections.map { .object(Self.fields($0)) })),
             ("segments", .list(segments.map { .object(fields($0)) })),
+            ("graphs", .list(graphs)),
         ]
+    }
+
+    /// Each graph, with how well it found when it was made: the share of the ten nearest, by width
+    /// of search.
+    private var graphs: [Description] {
+        var graphs: [Description] = []
+        for view in version.segments {
+            for graph in view.indexes.graph?.spaces ?? [] {
+                let name = version.collection(id: graph.collectionID)?.name
+                graphs.append(
+                    .object(
+                        [
+                            ("segment", .number(view.segment.id)),
+                            ("collection", name.map { .text($0) } ?? .null),
+                            ("vectors", .number(graph.entry.vectorCount)),
+                        ] + graph.entry.trialFields
+                    )
+                )
+            }
+        }
+        return graphs
     }
 
     private static func fields(_ report: CollectionReport) -> Description.Fields {
