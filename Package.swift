@@ -167,7 +167,8 @@ let package = Package(
         tests(
             "EngineTests",
             [
-                "MoraineSimulation", "MoraineEngine", "MoraineSegments", "MoraineFilters",
+                "MoraineSimulation", "MoraineEngine", "MoraineVectors", "MoraineSegments",
+                "MoraineFilters",
                 "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ]
         ),

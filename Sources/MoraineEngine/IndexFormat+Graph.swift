@@ -6,39 +6,45 @@ package import MoraineVectors
 
 extension IndexFormat {
     /// Graphs, for segments with a collection that has codes enough.
-    package static let graph = IndexFormat(
-        kind: .graph,
-        isWanted: { _, indexes in
-            let least = GraphParameters().leastVectorCount
-            return indexes.codes?.spaces.contains { $0.count >= least } ?? false
-        },
-        open: { source, reference throws(StoreError) in
-            try GraphFile(
-                fileSystem: source.fileSystem,
-                root: source.folder,
-                segment: source.segment.id,
-                storeID: source.storeID,
-                reference: reference,
-                vectors: try source.vectors(),
-                codes: try source.codes()
-            )
-        },
-        write: { target throws(StoreError) in
-            let source = target.source
-            return try GraphFileWriter.write(
-                vectors: try source.vectors(),
-                codes: try source.codes(),
-                fileSystem: source.fileSystem,
-                root: source.folder,
-                segment: source.segment.id,
-                storeID: source.storeID,
-                fileID: target.fileID,
-                createdLSN: target.createdLSN,
-                threads: target.width,
-                step: target.step
-            )
-        }
-    )
+    package static let graph = graph(GraphParameters())
+
+    /// Graphs built in another way than is usual.
+    package static func graph(_ parameters: GraphParameters) -> IndexFormat {
+        IndexFormat(
+            kind: .graph,
+            isWanted: { _, indexes in
+                let least = parameters.leastVectorCount
+                return indexes.codes?.spaces.contains { $0.count >= least } ?? false
+            },
+            open: { source, reference throws(StoreError) in
+                try GraphFile(
+                    fileSystem: source.fileSystem,
+                    root: source.folder,
+                    segment: source.segment.id,
+                    storeID: source.storeID,
+                    reference: reference,
+                    vectors: try source.vectors(),
+                    codes: try source.codes()
+                )
+            },
+            write: { target throws(StoreError) in
+                let source = target.source
+                return try GraphFileWriter.write(
+                    vectors: try source.vectors(),
+                    codes: try source.codes(),
+                    parameters: parameters,
+                    fileSystem: source.fileSystem,
+                    root: source.folder,
+                    segment: source.segment.id,
+                    storeID: source.storeID,
+                    fileID: target.fileID,
+                    createdLSN: target.createdLSN,
+                    threads: target.width,
+                    step: target.step
+                )
+            }
+        )
+    }
 }
 
 extension GraphFile: IndexReader {

@@ -119,21 +119,21 @@ extension Version {
                 scans.append(try source.scan())
                 continue
             }
-            for (place, query) in queries.enumerated() {
-                let top = try graph.nearest(
-                    query,
-                    in: source.space,
-                    limit: wanted,
-                    width: width,
-                    isHidden: source.isHidden,
-                    cost: &cost
-                )
+            let tops = try graph.nearest(
+                queries,
+                in: source.space,
+                limit: wanted,
+                width: width,
+                isHidden: source.isHidden,
+                cost: &cost
+            )
+            for (place, top) in tops.enumerated() {
                 if top.count >= min(wanted, source.findableCount) {
                     lists[place].append(top.sorted(source: source.source))
                 } else {
                     // Rows that do not count took the places of those that do: look at all.
                     let all = try ExactScan.nearest(
-                        [query],
+                        [queries[place]],
                         in: [try source.scan()],
                         limit: wanted,
                         pool: scanPool
@@ -201,8 +201,7 @@ extension Version {
             return Array(memtables[candidate.source].row(Int(candidate.row)).pointee.id)
         }
         let segment = segments[candidate.source - memtables.count].segment
-        let cursor = segment.files.keys.cursor(from: candidate.row)
-        guard try cursor.next() else {
+        guard candidate.row < segment.files.rowCount else {
             throw StoreError(
                 .corrupted,
                 "a vector belongs to a row that has no key",
@@ -211,6 +210,6 @@ extension Version {
                 found: "row \(candidate.row)"
             )
         }
-        return Array(KeyBytes.id(of: cursor.key))
+        return try segment.files.keys.id(ofRow: candidate.row)
     }
 }

@@ -120,7 +120,10 @@ private struct OpenedFile {
                     reference: reference
                 )
                 for row in rows.prefix(40) + rows.suffix(40) { touch(keys, row.key) }
-                for row in stride(from: 0, to: keys.rowCount, by: 7) { _ = try? keys.entry(row) }
+                for row in stride(from: 0, to: keys.rowCount, by: 7) {
+                    _ = try? keys.entry(row)
+                    _ = try? keys.id(ofRow: row)
+                }
                 let cursor = keys.cursor(from: UInt32(random.below(400)))
                 while (try? cursor.next()) == true { #expect(cursor.key.count <= 1_028) }
                 keys.verify { #expect($0.file == FileNames.key(7, fileID: 8)) }

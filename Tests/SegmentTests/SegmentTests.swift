@@ -117,6 +117,7 @@ import Testing
                 #expect(try find(reader, row.key)?.row == UInt32(index))
                 let entry = try reader.keys.entry(UInt32(index))
                 #expect(entry.lsn == row.lsn && entry.row == UInt32(index))
+                #expect(try reader.keys.id(ofRow: UInt32(index)) == Array(row.key.dropFirst(4)))
             }
             for _ in 0..<2_000 {
                 var probe = sorted[random.below(sorted.count)]

@@ -146,43 +146,6 @@ struct CodeFileTests {
             #expect(refusal == .corrupted, "byte \(offset)")
         }
     }
-
-    @Test(arguments: Metric.allCases) func keysStandForScoresWithinTheErrors(metric: Metric) throws
-    {
-        let (fixture, file, vectors) = try fixture(metric, dimensions: 100)
-        let codes = try fixture.openCodes(try #require(try fixture.writeCodes(of: file)), of: file)
-        let space = codes.spaces[0]
-        var random = SplitMix(seed: 84)
-        let values = random.vector(100)
-        let exact = try query(values, metric)
-        let query = CodeQuery(exact, for: space)
-        let bytes = try space.verifiedCodes()
-        let squareSums = try space.verifiedSquareSums()
-        let errors = try space.verifiedErrors()
-        // Half a step in each of a hundred dimensions, of a query of numbers up to 1; under cosine
-        // relative to the query's length.
-        let step = metric == .l2 ? Double(space.scale) : 1 / 127
-        let rest = 5 * step / (metric == .cosine ? Double(exact.norm) : 1)
-        #expect(query.isPlain == (metric != .l2))
-        #expect(query.offset == 128 * (0..<100).reduce(0) { $0 + Int32(query.values[$1]) })
-        for (index, vector) in vectors.enumerated() {
-            let code = bytes + index * space.stride
-            let raw = query.kernels.pointee.dot(code, query.values, space.stride)
-            let key =
-                query.isPlain ? raw : CodeQuery.l2Key(raw: raw, squareSum: squareSums[index])
-            let wanted = reference(values, vector, metric).score
-            let found = Double(query.score(ofKey: key))
-            let length = Double(norm(vector))
-            let both = Double(errors[index]) + rest
-            let slack =
-                switch metric {
-                case .cosine: both + 0.001
-                case .dot: Double(exact.norm) * Double(errors[index]) + rest * length
-                case .l2: (2 * wanted.squareRoot() + both) * both
-                }
-            #expect(abs(found - wanted) <= slack * 1.01, "\(index)")
-        }
-    }
 }
 
 /// What a code file consists of, to be bent.

@@ -1,6 +1,5 @@
 // Best-first search of a flat graph with an ordered pool: one sorted list of nodes, expanded or not,
-// as in the searches of NSG and DiskANN (Fu et al. 2019; Subramanya et al. 2019). A search is cut
-// into steps that end where memory was asked for, so that several take turns while they wait.
+// as in the searches of NSG and DiskANN (Fu et al. 2019; Subramanya et al. 2019).
 
 import CKernels
 import MoraineFormat
@@ -24,22 +23,14 @@ package final class GraphSearch {
     private let links: GraphLinks
     private let visited: UnsafeMutablePointer<UInt16>
     private var epoch: UInt16 = 0
-    private var query: GraphQuery
-    private var width = 0
-    /// Nearest first: key with its sign bit turned, `expanded`, node.
     private var pool: UnsafeMutablePointer<UInt64>
-    private var poolCapacity: Int
+    private var poolCapacity = 256
+    private let fresh: UnsafeMutablePointer<UInt32>
+    private let products: UnsafeMutablePointer<Int32>
+    /// Room for a query of the codes' stride, at a multiple of 64 bytes.
+    let values: UnsafeMutablePointer<Int8>
     /// Nodes in the pool.
     package private(set) var count = 0
-    /// No node of the pool before this place is left to expand.
-    private var place = 0
-    /// Nodes whose codes were asked for and are to be compared next.
-    private let fresh: UnsafeMutablePointer<UInt32>
-    private var freshCount = 0
-    private let products: UnsafeMutablePointer<Int32>
-    /// As many as are compared at once: entries, or the links of a node.
-    private static let batch = 64
-    private static let expanded: UInt64 = 1 << 31
     /// Codes compared since the object was made.
     package private(set) var comparisonCount = 0
 
@@ -48,11 +39,12 @@ package final class GraphSearch {
         self.links = links
         visited = .allocate(capacity: max(1, codes.count))
         visited.initialize(repeating: 0, count: codes.count)
-        poolCapacity = 256
         pool = .allocate(capacity: poolCapacity)
-        fresh = .allocate(capacity: Self.batch)
-        query = GraphQuery(values: noValues, offset: 0)
-        products = .allocate(capacity: Self.batch)
+        fresh = .allocate(capacity: GraphWalk.batch)
+        products = .allocate(capacity: GraphWalk.batch)
+        values = UnsafeMutableRawPointer.allocate(byteCount: codes.stride, alignment: 64)
+            .bindMemory(to: Int8.self, capacity: codes.stride)
+        values.initialize(repeating: 0, count: codes.stride)
     }
 
     deinit {
@@ -60,12 +52,13 @@ package final class GraphSearch {
         pool.deallocate()
         fresh.deallocate()
         products.deallocate()
+        values.deallocate()
     }
 
     /// The node at a place of the pool.
     @inline(__always)
     package func node(_ place: Int) -> UInt32 {
-        UInt32(truncatingIfNeeded: pool[place] & (Self.expanded - 1))
+        UInt32(truncatingIfNeeded: pool[place] & (GraphWalk.expanded - 1))
     }
 
     /// The key of the node at a place of the pool.
@@ -74,30 +67,17 @@ package final class GraphSearch {
         Int32(bitPattern: UInt32(truncatingIfNeeded: pool[place] >> 32) ^ 0x8000_0000)
     }
 
-    /// Runs a search to its end; afterwards the pool holds what it found, nearest first.
+    /// Fills the pool with the nodes nearest to the query that a search finds, nearest first.
+    ///
+    /// - Parameters:
+    ///   - entries: where to begin; at most 64.
+    ///   - width: nodes that the pool keeps (`ef`), 1 or more.
     package func run(
         _ query: GraphQuery,
         from entries: UnsafeBufferPointer<UInt32>,
         width: Int
     ) {
-        begin(query, from: entries, width: width)
-        while advance() {}
-    }
-
-    /// Begins a search: empties the pool and asks for the entries' codes.
-    ///
-    /// - Parameters:
-    ///   - query: its memory must live until the search ends.
-    ///   - entries: at most 64.
-    ///   - width: nodes that the pool keeps (`ef`), 1 or more.
-    package func begin(
-        _ query: GraphQuery,
-        from entries: UnsafeBufferPointer<UInt32>,
-        width: Int
-    ) {
-        precondition(entries.count <= Self.batch && width > 0)
-        self.query = query
-        self.width = width
+        precondition(entries.count <= GraphWalk.batch && width > 0)
         if poolCapacity < width {
             pool.deallocate()
             poolCapacity = width
@@ -108,41 +88,78 @@ package final class GraphSearch {
             visited.update(repeating: 0, count: codes.count)
             epoch = 1
         }
-        count = 0
-        place = 0
-        freshCount = 0
+        var walk = GraphWalk(
+            codes: codes,
+            links: links,
+            query: query,
+            width: width,
+            mark: epoch,
+            visited: visited,
+            pool: pool,
+            fresh: fresh,
+            products: products
+        )
+        walk.begin(entries)
+        while walk.advance() {}
+        count = walk.count
+        comparisonCount &+= walk.comparisonCount
+    }
+}
+
+/// The state of a search, apart from the object: its fields are registers, not looked up and
+/// guarded at each use.
+private struct GraphWalk {
+    /// As many as are compared at once: entries, or the links of a node.
+    static let batch = 64
+    static let expanded: UInt64 = 1 << 31
+
+    let codes: GraphCodes
+    let links: GraphLinks
+    let query: GraphQuery
+    let width: Int
+    let mark: UInt16
+    let visited: UnsafeMutablePointer<UInt16>
+    /// Nearest first: key with its sign bit turned, `expanded`, node.
+    let pool: UnsafeMutablePointer<UInt64>
+    /// Nodes whose codes were asked for and are to be compared next.
+    let fresh: UnsafeMutablePointer<UInt32>
+    let products: UnsafeMutablePointer<Int32>
+    var freshCount = 0
+    var count = 0
+    /// No node of the pool before this place is left to expand.
+    var place = 0
+    var comparisonCount = 0
+
+    @inline(__always)
+    mutating func begin(_ entries: UnsafeBufferPointer<UInt32>) {
         for node in entries {
-            guard visited[Int(node)] != epoch else { continue }
-            visited[Int(node)] = epoch
+            guard visited[Int(node)] != mark else { continue }
+            visited[Int(node)] = mark
             fresh[freshCount] = node
             freshCount += 1
         }
         fetch()
     }
 
-    /// Compares what was asked for and asks for the links of the nearest node that is not expanded
-    /// yet; false when there is none.
-    package func advance() -> Bool {
+    /// Compares what was asked for and asks for the codes that the nearest node not expanded yet
+    /// links to; false when there is none.
+    @inline(__always)
+    mutating func advance() -> Bool {
         if freshCount > 0 { place = min(place, compare()) }
-        let (pool, count) = (pool, count)
-        var next = place
-        while next < count, pool[next] & Self.expanded != 0 { next &+= 1 }
-        place = next
-        guard next < count else { return false }
-        let word = pool[next]
-        pool[next] = word | Self.expanded
+        while place < count, pool[place] & Self.expanded != 0 { place &+= 1 }
+        guard place < count else { return false }
+        let word = pool[place]
+        pool[place] = word | Self.expanded
         let row = links.row(UInt32(truncatingIfNeeded: word))
-        let (visited, fresh, mark) = (visited, fresh, epoch)
-        var found = 0
+        freshCount = 0
         for index in 0..<links.stride {
             let node = mk_load_shared(row + index)
             if node == GraphLinks.unused { break }
             // Without a branch: whether a node was visited cannot be foretold.
-            fresh[found] = node
-            found &+= visited[Int(node)] == mark ? 0 : 1
+            fresh[freshCount] = node
+            freshCount &+= visited[Int(node)] == mark ? 0 : 1
             visited[Int(node)] = mark
         }
-        freshCount = found
         fetch()
         return true
     }
@@ -155,9 +172,7 @@ package final class GraphSearch {
     /// Compares the fresh nodes with the query and puts the near ones into the pool; returns the
     /// first place that changed.
     @inline(__always)
-    private func compare() -> Int {
-        let (fresh, products, pool, width, query, codes) =
-            (fresh, products, pool, width, query, codes)
+    private mutating func compare() -> Int {
         comparisonCount &+= freshCount
         codes.kernels.pointee.dot_list(
             codes.bytes,
@@ -167,7 +182,6 @@ package final class GraphSearch {
             query.values,
             products
         )
-        var count = count
         var first = Int.max
         for index in 0..<freshCount {
             let node = fresh[index]
@@ -186,16 +200,9 @@ package final class GraphSearch {
             mk_prefetch(row + 16)
             if low < first { first = low }
         }
-        self.count = count
         return first
     }
 }
-
-/// What an idle search has for a query; never read.
-// Written by nobody.
-private nonisolated(unsafe) let noValues = UnsafePointer(
-    UnsafeMutablePointer<Int8>.allocate(capacity: 1)
-)
 
 /// How many of the first `count` words of a descending pool are not below `high`.
 ///

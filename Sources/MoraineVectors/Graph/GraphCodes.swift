@@ -78,8 +78,27 @@ package struct GraphQuery {
         self.offset = offset
     }
 
-    /// Valid as long as `query` lives.
-    package init(_ query: CodeQuery) { self.init(values: query.values, offset: query.offset) }
+    /// Quantizes a query for the codes of a space.
+    ///
+    /// Under l2 in the steps of the space, so that distances are whole numbers and a query far
+    /// outside the vectors saturates; else in steps of its own.
+    ///
+    /// - Parameters:
+    ///   - query: of the space's dimensions and metric.
+    ///   - values: room for a code of the space, zeros behind its dimensions; in use as long as the
+    ///     result is.
+    init(_ query: QueryVector, for space: CodeSpace, in values: UnsafeMutablePointer<Int8>) {
+        precondition(query.dimensions == space.dimensions && query.metric == space.metric)
+        var step = space.scale
+        if query.metric != .l2 {
+            // Never so small that its inverse overflows: what it would tell apart is nothing to a
+            // score.
+            let largest = mk_largest(query.values, query.dimensions)
+            step = max(largest / 127, Float.leastNormalMagnitude * 4)
+        }
+        let sum = mk_quantize(query.values, query.dimensions, 1 / step, values)
+        self.init(values: values, offset: 128 * sum)
+    }
 
     /// The key of a code from a kernel's result.
     ///

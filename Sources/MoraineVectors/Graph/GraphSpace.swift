@@ -60,27 +60,23 @@ package final class GraphSpace: Sendable {
 
     // MARK: Searching
 
-    /// Lends the memory of `count` searches, and tells which vectors have the same code.
+    /// Lends the memory of a search, and tells which vectors have the same code.
     ///
     /// The first call checks every chunk of graph and codes and every id in the graph.
     ///
     /// - Throws: `corrupted` when a chunk fails its checksum or an id is out of range, and what
     ///   `body` throws.
-    package func withSearches<R>(
-        _ count: Int,
-        _ body: ([GraphSearch], GraphView, UnsafePointer<UInt32>?) throws(StoreError) -> R
+    package func withSearch<R>(
+        _ body: (GraphSearch, GraphView, UnsafePointer<UInt32>?) throws(StoreError) -> R
     ) throws(StoreError) -> R {
-        let (view, duplicates, lent) = try ready.withLock { ready throws(StoreError) in
+        let (view, duplicates, idle) = try ready.withLock { ready throws(StoreError) in
             if ready == nil { ready = try check() }
             guard let known = ready else { preconditionFailure("just checked") }
-            let lent = Array(known.idle.suffix(count))
-            ready?.idle.removeLast(lent.count)
-            return (known.view, known.duplicates, lent)
+            return (known.view, known.duplicates, ready?.idle.popLast())
         }
-        let more = (lent.count..<max(count, lent.count)).map { _ in view.makeSearch() }
-        let searches = lent + more
-        defer { ready.withLock { $0?.idle += searches } }
-        return try body(searches, view, duplicates)
+        let search = idle ?? view.makeSearch()
+        defer { ready.withLock { $0?.idle.append(search) } }
+        return try body(search, view, duplicates)
     }
 
     private func check() throws(StoreError) -> Ready {
