@@ -101,7 +101,7 @@ def run_moraine(given, folder):
     def bench(name, *options):
         command = [given.bench, name, given.data, "--store", store, "--folder", folder, "--json"]
         output = subprocess.run(
-            [*command, *options], check=True, capture_output=True, timeout=given.timeout
+            [*command, *options], check=True, stdout=subprocess.PIPE, timeout=given.timeout
         ).stdout
         return {figure["name"]: figure["median"] for figure in json.loads(output)["figures"]}
 
@@ -173,9 +173,15 @@ def main():
         names = given.only.split(",")
         for name in names:
             say(f"== {name}")
-            answers[name] = (
-                run_moraine(given, folder) if name == "moraine" else run_peer(name, given, folder)
-            )
+            try:
+                answers[name] = (
+                    run_moraine(given, folder)
+                    if name == "moraine"
+                    else run_peer(name, given, folder)
+                )
+            except subprocess.SubprocessError as error:  # what went wrong stands above
+                say(f"{name}: {error}")
+                return 1
             answers[name].setdefault("name", PEERS.get(name, "Moraine"))
     text = table.text(data, about, list(answers.values()), given.rounds)
     if given.out:

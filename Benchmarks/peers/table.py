@@ -132,7 +132,8 @@ def text(data, about, engines, rounds):
         )
         page.append(rows(["", *names], filtered))
     page.append("## Where another engine is ahead\n")
-    page.append("".join(f"- {fact}\n" for fact in compared.ahead) or "Nowhere in this run.\n")
+    nowhere = "Nowhere in this run.\n" if "Moraine" in names else "Moraine was not measured.\n"
+    page.append("".join(f"- {fact}\n" for fact in compared.ahead) or nowhere)
     page.append("## Settings\n")
     facts = [
         f"- {engine['name']} {engine.get('version', '')}: {engine.get('settings', '')}".rstrip(": ")
