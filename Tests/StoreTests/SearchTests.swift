@@ -146,6 +146,50 @@ import Testing
         #expect("\(plan.steps[0].method)" == "vectors")
     }
 
+    @Test func graphsAreSearchedAsHardAsAskedFor() throws {
+        var configuration = Store.Configuration()
+        configuration.indexesInBackground = false
+        let store = try Store.inMemory(configuration: configuration)
+        let notes = try store.collection("notes", dimensions: 8, metric: .l2)
+        var state: UInt64 = 7
+        func number() -> Float {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Float(state >> 40)
+        }
+        try notes.load(
+            (0..<4_200).map { place in
+                Document(
+                    id: "\(place)",
+                    metadata: ["tenth": .bool(place % 10 == 0)],
+                    embedding: (0..<8).map { _ in number() }
+                )
+            }
+        )
+        try store.buildIndexes()
+        let query = (0..<8).map { _ in number() }
+        func plan(_ change: (inout SearchOptions) -> Void) throws -> SearchPlan {
+            var options = SearchOptions()
+            options.parts = []
+            change(&options)
+            let (hits, plan) = try notes.explain(near: query, options: options)
+            #expect(hits.count == 10)
+            return plan
+        }
+        let usual = try plan { _ in }
+        #expect(usual.steps.map(\.method) == [.graph] && usual.graphVectorCount > 0)
+        #expect((usual.steps[0].width ?? 0) >= 20)
+        let wide = try plan { $0.width = 200 }
+        #expect(wide.steps[0].width == 200 && wide.graphCodeCount > usual.graphCodeCount)
+        #expect(try plan { $0.recall = 0.5 }.steps[0].width ?? 0 <= wide.steps[0].width ?? 0)
+        let exact = try plan { $0.isExact = true }
+        #expect(exact.steps.map(\.method) == [.codes] && exact.graphCodeCount == 0)
+        // Few enough to compare them all.
+        let few = try plan { $0.filter = .field("tenth") == true }
+        #expect(few.steps.map(\.method) == [.codes] && few.steps[0].matchCount == 420)
+        #expect(few.steps[0].hasColumns)
+        try store.close()
+    }
+
     @Test func valuesOutOfRangeAreRefused() throws {
         let notes = try make()
         func refuses(_ change: (inout SearchOptions) -> Void) -> MoraineError.Code? {

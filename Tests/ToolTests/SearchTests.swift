@@ -156,6 +156,39 @@ import moraine_cli
         #expect(place.run("inspect", path).code == 0)
     }
 
+    @Test func graphsAreTriedAndTheirTrialsTold() {
+        var state: UInt64 = 7
+        let rows = (0..<4_200).map { _ in
+            (0..<8).map { _ in
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                return Float(state >> 40)
+            }
+        }
+        let docs = rows.indices.map { "{\"id\":\"\($0)\"}\n" }.joined()
+        let imported = place.run(
+            ["import", "@", "c", "--docs", place.file("d.jsonl", docs), "--metric", "l2"]
+                + ["--vectors", place.file("v.f32", vectors: rows), "--dimensions", "8"]
+        )
+        #expect(imported.code == 0 && place.run("index", "@").code == 0)
+        let usual = place.run("recall", "@", "c", "--sample", "50", "--json").json
+        #expect(usual["graphs"] as? Int == 1)
+        let recall = usual["recall"] as? Double ?? 0
+        #expect(recall > 0.9 && recall <= 1)
+        let narrow = place.run("recall", "@", "c", "--sample", "50", "--ef", "11", "--json").json
+        #expect(narrow["ef"] as? Int == 11 && narrow["recall"] as? Double ?? 1 < recall)
+
+        let stats = place.run("stats", "@", "--json").json
+        let graph = (stats["graphs"] as? [[String: Any]])?.first
+        #expect(graph?["collection"] as? String == "c" && graph?["vectors"] as? Int == 4_200)
+        #expect(graph?["recall256"] as? Double ?? 0 > 0.9)
+        let file = place.run("inspect", place.store + "/" + place.names(".gr")[0], "--json").json
+        let entry = (file["graphSpaces"] as? [[String: Any]])?.first
+        #expect(entry?["recall48"] as? Double == graph?["recall48"] as? Double)
+        #expect(entry?["nodeCount"] as? Int == 4_200)
+        let plan = place.run("search", "@", "c", "--like", "1", "--ef", "60", "--explain").error
+        #expect(plan.contains("graph") && plan.contains("60") && plan.contains("compared"))
+    }
+
     @Test func recallOfAnExactSearchIsOne() {
         fill()
         let outcome = place.run("recall", "@", "c", "--sample", "40", "-k", "5", "--json")
