@@ -1,6 +1,5 @@
 // A code file, mapped for reading. Bytes: format-spec/codes.md.
 
-import MoraineBytes
 package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
@@ -39,9 +38,9 @@ package final class CodeFile: Sendable {
             access: .mapped
         )
         self.file = file
-        try Self.checkSource(file, vectors)
-        let entries = try Self.readTable(file)
-        try Self.checkSections(file, spaceCount: entries.count)
+        try file.expectSources([vectors.reference])
+        let entries: [CodeSpaceEntry] = try file.spaceTable(SectionType.codeSpaces, "coded spaces")
+        try file.expectSections(Self.sections(spaceCount: entries.count), "coded spaces")
         var spaces: [CodeSpace] = []
         for (index, entry) in entries.enumerated() {
             guard let space = vectors.space(ofCollection: entry.collectionID),
@@ -49,7 +48,7 @@ package final class CodeFile: Sendable {
             else {
                 throw file.damage(
                     "a coded space is not one of the vector file",
-                    at: Self.firstOffset,
+                    at: SealedFile.firstSectionOffset,
                     expected: "a space of \(vectors.path)",
                     found: "\(entry.vectorCount) codes for collection \(entry.collectionID)"
                 )
@@ -106,82 +105,15 @@ package final class CodeFile: Sendable {
         file.verifyPortion(&place, buffer, report)
     }
 
-    /// Where the first section starts.
-    private static let firstOffset: UInt64 = 4096
-
-    private static func checkSource(_ file: SealedFile, _ vectors: VectorFile) throws(StoreError) {
-        let section = try file.requiredSection(SectionType.source)
-        let wanted = DerivedSource(vectors.reference)
-        var reader = ByteReader(try section.allBytes())
-        do throws(FormatError) {
-            let source = try DerivedSource(decoding: &reader)
-            try reader.expectEnd("source")
-            guard source == wanted else {
-                throw FormatError(
-                    .mismatch,
-                    at: 0,
-                    field: "source",
-                    expected: "file \(wanted.fileID), \(hex(wanted.footerChecksum))",
-                    found: "file \(source.fileID), \(hex(source.footerChecksum))"
-                )
-            }
-        } catch {
-            throw StoreError(error, path: file.path, base: section.entry.offset)
-        }
-    }
-
-    private static func readTable(_ file: SealedFile) throws(StoreError) -> [CodeSpaceEntry] {
-        let section = try file.requiredSection(SectionType.codeSpaces)
-        guard section.byteCount > 0, section.byteCount % CodeSpaceEntry.byteCount == 0 else {
-            throw file.damage(
-                "the table of coded spaces has a wrong length",
-                at: section.entry.offset,
-                expected: "a multiple of \(CodeSpaceEntry.byteCount) bytes",
-                found: "\(section.byteCount)"
-            )
-        }
-        var reader = ByteReader(try section.allBytes())
-        var entries: [CodeSpaceEntry] = []
-        while !reader.isAtEnd {
-            let at = section.entry.offset + UInt64(reader.position)
-            let entry: CodeSpaceEntry
-            do throws(FormatError) {
-                entry = try CodeSpaceEntry(decoding: &reader)
-            } catch {
-                throw StoreError(error, path: file.path, base: section.entry.offset)
-            }
-            if let last = entries.last, last.collectionID >= entry.collectionID {
-                throw file.damage(
-                    "coded spaces do not ascend",
-                    at: at,
-                    expected: "above \(last.collectionID)",
-                    found: "\(entry.collectionID)"
-                )
-            }
-            entries.append(entry)
-        }
-        return entries
-    }
-
-    /// The sections are those of the spaces, in their order, and no others.
-    private static func checkSections(_ file: SealedFile, spaceCount: Int) throws(StoreError) {
-        var expected: [(type: UInt32, ordinal: UInt32)] = [(SectionType.source, 0)]
+    /// The sections of the spaces, in their order.
+    private static func sections(spaceCount: Int) -> [(type: UInt32, ordinal: UInt32)] {
+        var sections: [(type: UInt32, ordinal: UInt32)] = [(SectionType.source, 0)]
         for ordinal in 0..<UInt32(truncatingIfNeeded: spaceCount) {
-            expected.append((SectionType.codes, ordinal))
-            expected.append((SectionType.codeErrors, ordinal))
-            expected.append((SectionType.codeSquareSums, ordinal))
+            sections.append((SectionType.codes, ordinal))
+            sections.append((SectionType.codeErrors, ordinal))
+            sections.append((SectionType.codeSquareSums, ordinal))
         }
-        expected.append((SectionType.codeSpaces, 0))
-        expected.append((SectionType.checksumTable, 0))
-        let found = file.layout.entries.map { (type: $0.type, ordinal: $0.ordinal) }
-        guard found.elementsEqual(expected, by: ==), file.layout.entries[0].offset == firstOffset
-        else {
-            throw file.damage(
-                "the sections are not those of the table of coded spaces",
-                at: file.footer.directoryOffset,
-                expected: "\(expected.count) sections from \(firstOffset) on, three a space",
-                found: "\(found.count) sections"
-            )
-        }
+        sections.append((SectionType.codeSpaces, 0))
+        return sections
     }
 }

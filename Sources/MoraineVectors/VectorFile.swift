@@ -1,6 +1,5 @@
 // A vector file, mapped for reading. Bytes: format-spec/vector.md.
 
-import MoraineBytes
 package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
@@ -43,14 +42,14 @@ package final class VectorFile: Sendable {
                 found: "\(file.footer.rowCount)"
             )
         }
-        let entries = try Self.readTable(file)
-        try Self.checkSections(file, spaceCount: entries.count)
+        let entries: [VectorSpaceEntry] = try file.spaceTable(SectionType.spaces, "spaces")
+        try file.expectSections(Self.sections(spaceCount: entries.count), "spaces")
         var spaces: [VectorSpace] = []
         for (index, entry) in entries.enumerated() {
             guard entry.vectorCount <= Int(rowCount) else {
                 throw file.damage(
                     "a space has more vectors than the segment has rows",
-                    at: Self.firstOffset,
+                    at: SealedFile.firstSectionOffset,
                     expected: "at most \(rowCount)",
                     found: "\(entry.vectorCount)"
                 )
@@ -82,60 +81,14 @@ package final class VectorFile: Sendable {
         return low < spaces.count && spaces[low].collectionID == id ? spaces[low] : nil
     }
 
-    /// Where the table of spaces starts.
-    private static let firstOffset: UInt64 = 4096
-
-    private static func readTable(_ file: SealedFile) throws(StoreError) -> [VectorSpaceEntry] {
-        let section = try file.requiredSection(SectionType.spaces)
-        guard section.byteCount > 0, section.byteCount % VectorSpaceEntry.byteCount == 0 else {
-            throw file.damage(
-                "the table of spaces has a wrong length",
-                at: section.entry.offset,
-                expected: "a multiple of \(VectorSpaceEntry.byteCount) bytes",
-                found: "\(section.byteCount)"
-            )
-        }
-        var reader = ByteReader(try section.allBytes())
-        var entries: [VectorSpaceEntry] = []
-        while !reader.isAtEnd {
-            let at = section.entry.offset + UInt64(reader.position)
-            let entry: VectorSpaceEntry
-            do throws(FormatError) {
-                entry = try VectorSpaceEntry(decoding: &reader)
-            } catch {
-                throw StoreError(error, path: file.path, base: section.entry.offset)
-            }
-            if let last = entries.last, last.collectionID >= entry.collectionID {
-                throw file.damage(
-                    "spaces do not ascend",
-                    at: at,
-                    expected: "above \(last.collectionID)",
-                    found: "\(entry.collectionID)"
-                )
-            }
-            entries.append(entry)
-        }
-        return entries
-    }
-
-    /// The sections are those of the spaces, in their order, and no others.
-    private static func checkSections(_ file: SealedFile, spaceCount: Int) throws(StoreError) {
-        var expected: [(type: UInt32, ordinal: UInt32)] = [(SectionType.spaces, 0)]
+    /// The sections of the spaces, in their order.
+    private static func sections(spaceCount: Int) -> [(type: UInt32, ordinal: UInt32)] {
+        var sections: [(type: UInt32, ordinal: UInt32)] = [(SectionType.spaces, 0)]
         for ordinal in 0..<UInt32(truncatingIfNeeded: spaceCount) {
-            expected.append((SectionType.vectors, ordinal))
-            expected.append((SectionType.rowMap, ordinal))
-            expected.append((SectionType.norms, ordinal))
+            sections.append((SectionType.vectors, ordinal))
+            sections.append((SectionType.rowMap, ordinal))
+            sections.append((SectionType.norms, ordinal))
         }
-        expected.append((SectionType.checksumTable, 0))
-        let found = file.layout.entries.map { (type: $0.type, ordinal: $0.ordinal) }
-        guard found.elementsEqual(expected, by: ==), file.layout.entries[0].offset == firstOffset
-        else {
-            throw file.damage(
-                "the sections are not those of the table of spaces",
-                at: file.footer.directoryOffset,
-                expected: "\(expected.count) sections from \(firstOffset) on, three a space",
-                found: "\(found.count) sections"
-            )
-        }
+        return sections
     }
 }

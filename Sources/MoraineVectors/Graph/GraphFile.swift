@@ -1,6 +1,5 @@
 // A graph file, mapped for reading. Bytes: format-spec/graph.md.
 
-import MoraineBytes
 package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
@@ -45,9 +44,9 @@ package final class GraphFile: Sendable {
         )
         self.file = file
         self.codes = codes
-        try Self.checkSources(file, [vectors.reference, codes.reference])
-        let entries = try Self.readTable(file)
-        try Self.checkSections(file, entries)
+        try file.expectSources([vectors.reference, codes.reference])
+        let entries: [GraphSpaceEntry] = try file.spaceTable(SectionType.graphSpaces, "graphs")
+        try file.expectSections(Self.sections(entries), "graphs")
         var spaces: [GraphSpace] = []
         for (index, entry) in entries.enumerated() {
             guard let space = codes.space(ofCollection: entry.collectionID),
@@ -55,7 +54,7 @@ package final class GraphFile: Sendable {
             else {
                 throw file.damage(
                     "a graph is not of codes that are there",
-                    at: Self.firstOffset,
+                    at: SealedFile.firstSectionOffset,
                     expected: "a space of \(codes.path)",
                     found: "\(entry.vectorCount) codes of collection \(entry.collectionID)"
                 )
@@ -107,90 +106,17 @@ package final class GraphFile: Sendable {
         file.verifyPortion(&place, buffer, report)
     }
 
-    /// Where the first section starts.
-    private static let firstOffset: UInt64 = 4096
-
-    private static func checkSources(_ file: SealedFile, _ wanted: [SealedFileReference])
-        throws(StoreError)
+    /// The sections of the graphs, in their order.
+    private static func sections(_ entries: [GraphSpaceEntry]) -> [(type: UInt32, ordinal: UInt32)]
     {
-        let section = try file.requiredSection(SectionType.source)
-        var reader = ByteReader(try section.allBytes())
-        do throws(FormatError) {
-            for reference in wanted {
-                let at = UInt64(reader.position)
-                let source = try DerivedSource(decoding: &reader)
-                let wanted = DerivedSource(reference)
-                guard source == wanted else {
-                    throw FormatError(
-                        .mismatch,
-                        at: at,
-                        field: "source",
-                        expected: "file \(wanted.fileID), \(hex(wanted.footerChecksum))",
-                        found: "file \(source.fileID), \(hex(source.footerChecksum))"
-                    )
-                }
-            }
-            try reader.expectEnd("source")
-        } catch {
-            throw StoreError(error, path: file.path, base: section.entry.offset)
-        }
-    }
-
-    private static func readTable(_ file: SealedFile) throws(StoreError) -> [GraphSpaceEntry] {
-        let section = try file.requiredSection(SectionType.graphSpaces)
-        guard section.byteCount > 0, section.byteCount % GraphSpaceEntry.byteCount == 0 else {
-            throw file.damage(
-                "the table of graphs has a wrong length",
-                at: section.entry.offset,
-                expected: "a multiple of \(GraphSpaceEntry.byteCount) bytes",
-                found: "\(section.byteCount)"
-            )
-        }
-        var reader = ByteReader(try section.allBytes())
-        var entries: [GraphSpaceEntry] = []
-        while !reader.isAtEnd {
-            let at = section.entry.offset + UInt64(reader.position)
-            let entry: GraphSpaceEntry
-            do throws(FormatError) {
-                entry = try GraphSpaceEntry(decoding: &reader)
-            } catch {
-                throw StoreError(error, path: file.path, base: section.entry.offset)
-            }
-            if let last = entries.last, last.collectionID >= entry.collectionID {
-                throw file.damage(
-                    "graphs do not ascend",
-                    at: at,
-                    expected: "above \(last.collectionID)",
-                    found: "\(entry.collectionID)"
-                )
-            }
-            entries.append(entry)
-        }
-        return entries
-    }
-
-    /// The sections are those of the graphs, in their order, and no others.
-    private static func checkSections(_ file: SealedFile, _ entries: [GraphSpaceEntry])
-        throws(StoreError)
-    {
-        var expected: [(type: UInt32, ordinal: UInt32)] = [(SectionType.source, 0)]
+        var sections: [(type: UInt32, ordinal: UInt32)] = [(SectionType.source, 0)]
         for (index, entry) in entries.enumerated() {
             let ordinal = UInt32(index)
-            expected.append((SectionType.links, ordinal))
-            expected.append((SectionType.graphEntries, ordinal))
-            if entry.hasDuplicates { expected.append((SectionType.duplicates, ordinal)) }
+            sections.append((SectionType.links, ordinal))
+            sections.append((SectionType.graphEntries, ordinal))
+            if entry.hasDuplicates { sections.append((SectionType.duplicates, ordinal)) }
         }
-        expected.append((SectionType.graphSpaces, 0))
-        expected.append((SectionType.checksumTable, 0))
-        let found = file.layout.entries.map { (type: $0.type, ordinal: $0.ordinal) }
-        guard found.elementsEqual(expected, by: ==), file.layout.entries[0].offset == firstOffset
-        else {
-            throw file.damage(
-                "the sections are not those of the table of graphs",
-                at: file.footer.directoryOffset,
-                expected: "\(expected.count) sections from \(firstOffset) on",
-                found: "\(found.count) sections"
-            )
-        }
+        sections.append((SectionType.graphSpaces, 0))
+        return sections
     }
 }
