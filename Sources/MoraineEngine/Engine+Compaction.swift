@@ -264,6 +264,10 @@ extension Engine {
             if error.isFailedSync { withWriter { $0.poison(error) } }
             throw error
         }
+        if let segment = built.segment, options.indexFormats.contains(where: { $0.kind == .graph })
+        {
+            indexing.memory.noteOrigins(built.origins(outputRows), of: segment.id)
+        }
         requestIndexes()
     }
 

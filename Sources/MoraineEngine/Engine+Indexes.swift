@@ -213,6 +213,7 @@ extension Engine {
             fileID: ids.allocateFile(),
             createdLSN: task.createdLSN,
             width: width,
+            origins: indexing.memory.origins(of: task.key),
             step: { [weak self] () throws(StoreError) in
                 try step()
                 guard self?.isLive(segmentID) ?? false else { throw Self.cancelledError }

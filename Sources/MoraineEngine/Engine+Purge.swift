@@ -65,7 +65,8 @@ extension Engine {
         try checkpoint()
         // A build under way reads the segments that are to go, and writes what it finds in them.
         let rewritten = try indexing.jobs.exclusively(givingUp: true) { () throws(StoreError) in
-            try rewrite(PurgedKeys(keys), progress)
+            defer { indexing.memory.forgetOrigins() }
+            return try rewrite(PurgedKeys(keys), progress)
         }
         report.segmentCount = rewritten.count
         try dropOldLogs()

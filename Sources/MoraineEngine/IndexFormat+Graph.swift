@@ -32,6 +32,7 @@ extension IndexFormat {
                 return try GraphFileWriter.write(
                     vectors: try source.vectors(),
                     codes: try source.codes(),
+                    origins: target.origins,
                     parameters: parameters,
                     fileSystem: source.fileSystem,
                     root: source.folder,

@@ -5,7 +5,7 @@ package import MoraineFiles
 package import MoraineFormat
 import MoraineSegments
 package import MoraineStorage
-import MoraineVectors
+package import MoraineVectors
 
 /// What reads a derived file.
 package protocol IndexReader: AnyObject, Sendable {
@@ -55,6 +55,8 @@ package struct IndexTarget: Sendable {
     package let createdLSN: UInt64
     /// Threads that may work on it.
     package let width: Int
+    /// Graphs of what the segment was merged from, where one is to be gone on from.
+    package let origins: [GraphOrigin]
     /// To be called at least once for each few milliseconds of work; throws to end it.
     package let step: @Sendable () throws(StoreError) -> Void
 }

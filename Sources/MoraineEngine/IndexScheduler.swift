@@ -4,6 +4,7 @@
 import MoraineFiles
 import MoraineFormat
 import MoraineStorage
+import MoraineVectors
 import Synchronization
 
 /// A derived file that is there or could be.
@@ -26,6 +27,8 @@ final class IndexMemory: Sendable {
     private struct State {
         var needless: Set<IndexKey> = []
         var failures: [IndexKey: Failure] = [:]
+        /// For segments that were merged: graphs of their inputs, until they have their own.
+        var origins: [UInt64: [GraphOrigin]] = [:]
     }
 
     /// The pause after the first failure; each further one doubles it.
@@ -68,7 +71,10 @@ final class IndexMemory: Sendable {
     func note(_ key: IndexKey, _ error: StoreError?) {
         let now = clock.steadyNanoseconds()
         state.withLock { state in
-            guard let error else { return state.failures[key] = nil }
+            guard let error else {
+                if key.kind == .graph { state.origins[key.segmentID] = nil }
+                return state.failures[key] = nil
+            }
             guard error.code != .cancelled else { return }
             let count = (state.failures[key]?.count ?? 0) + 1
             let pause = min(Self.longestPause, Self.firstPause << UInt64(min(count - 1, 16)))
@@ -79,10 +85,28 @@ final class IndexMemory: Sendable {
     /// Forgets segments that are no more.
     func keep(_ segments: Set<UInt64>) {
         state.withLock { state in
-            if state.needless.isEmpty && state.failures.isEmpty { return }
+            if state.needless.isEmpty && state.failures.isEmpty && state.origins.isEmpty { return }
             state.needless = state.needless.filter { segments.contains($0.segmentID) }
             state.failures = state.failures.filter { segments.contains($0.key.segmentID) }
+            state.origins = state.origins.filter { segments.contains($0.key) }
         }
+    }
+
+    /// Keeps graphs for the first one of a segment.
+    ///
+    /// Only in memory: after a restart that graph is built from nothing.
+    func noteOrigins(_ origins: [GraphOrigin], of segmentID: UInt64) {
+        guard !origins.isEmpty else { return }
+        state.withLock { $0.origins[segmentID] = origins }
+    }
+
+    /// Lets go of all such graphs: they keep the codes of what was purged on the disk.
+    func forgetOrigins() { state.withLock { $0.origins.removeAll() } }
+
+    /// The graphs that a derived file can be made from.
+    func origins(of key: IndexKey) -> [GraphOrigin] {
+        guard key.kind == .graph else { return [] }
+        return state.withLock { $0.origins[key.segmentID] ?? [] }
     }
 
     /// Milliseconds until something that failed may be tried again; `nil` when nothing waits.

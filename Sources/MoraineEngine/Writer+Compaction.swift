@@ -5,6 +5,7 @@ import MoraineFiles
 import MoraineFormat
 import MoraineSegments
 import MoraineStorage
+import MoraineVectors
 
 extension Writer {
     /// The segments as the compaction policy sees them.
@@ -135,6 +136,27 @@ extension Writer {
 }
 
 extension BuiltCompaction {
+    /// Graphs of inputs that the output's graphs can go on from.
+    ///
+    /// What cannot be read is left out: a graph is then built from nothing.
+    ///
+    /// - Parameter outputRows: as ``MergePlan/outputRows()``.
+    func origins(_ outputRows: [[UInt32]]) -> [GraphOrigin] {
+        var origins: [GraphOrigin] = []
+        for output in segment?.vectors?.spaces ?? [] {
+            for (view, rows) in zip(task.inputs, outputRows) {
+                let id = output.collectionID
+                guard let graph = view.indexes.graph?.space(ofCollection: id),
+                    let vectors = view.segment.vectors?.space(ofCollection: id),
+                    let origin = try? GraphOrigin(graph, of: vectors, outputRows: rows, in: output)
+                else { continue }
+                origins.append(origin)
+                break
+            }
+        }
+        return origins
+    }
+
     /// The dead rows of the output: those rows of the inputs that were alive when the compaction
     /// began and are dead in `dead`, which lists segments by id.
     func carry(_ dead: [(id: UInt64, rows: DeadRows)], _ outputRows: [[UInt32]]) -> DeadRows {

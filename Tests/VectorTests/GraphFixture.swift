@@ -15,6 +15,7 @@ extension VectorFixture {
     func writeGraph(
         _ vectors: VectorFile,
         _ codes: CodeFile,
+        origins: [GraphOrigin] = [],
         fileID: UInt64 = 72,
         least: Int = 2,
         threads: Int = 1,
@@ -23,6 +24,7 @@ extension VectorFixture {
         try GraphFileWriter.write(
             vectors: vectors,
             codes: codes,
+            origins: origins,
             parameters: GraphParameters(width: 50, leastVectorCount: least),
             fileSystem: files,
             root: root,

@@ -6,7 +6,7 @@ import CKernels
 import MoraineBytes
 import MoraineFiles
 import MoraineFormat
-package import MoraineStorage
+import MoraineStorage
 import Synchronization
 
 /// How a graph is built.
@@ -43,7 +43,7 @@ package final class GraphBuilder: @unchecked Sendable {
     private let degrees: UnsafeMutablePointer<UInt8>
     private let locks: UnsafeMutablePointer<UInt8>
     /// Distinct codes in the order of insertion.
-    private(set) var order: [UInt32] = []
+    var order: [UInt32] = []
     /// The next row with the same code, `unused` at the end; empty when all codes differ.
     package private(set) var duplicates: [UInt32] = []
     /// Where searches begin.
@@ -75,12 +75,17 @@ package final class GraphBuilder: @unchecked Sendable {
     /// The links of a row: ids, then `GraphLinks.unused`; the first `GraphSpaceEntry.degree` count.
     package func row(_ node: UInt32) -> UnsafePointer<UInt32> { links.row(node) }
 
+    /// Whether links of an older graph were taken over.
+    private(set) var isJoined = false
+
     /// Builds the whole graph.
     ///
     /// - Parameters:
+    ///   - old: the graph to begin with, if there is one.
     ///   - threads: the caller's and more of its own.
     ///   - step: called now and then by any of them; what it throws ends the build.
-    package func build(
+    func build(
+        from old: GraphStart? = nil,
         threads: Int,
         step: @escaping @Sendable () throws(StoreError) -> Void
     ) throws(StoreError) {
@@ -88,8 +93,14 @@ package final class GraphBuilder: @unchecked Sendable {
         shuffle()
         guard let first = order.first else { return }
         entries = [first]
-        // Each phase starts from nodes of the one before it.
         var start = 1
+        if let old {
+            let count = adopt(old)
+            isJoined = count > 0
+            start = max(1, count)
+            entries = spread(over: start)
+        }
+        // Each phase starts from nodes of the one before it.
         for end in [256, 4096, 65_536, Int.max].map({ min($0, order.count) }) where end > start {
             try insert(start..<end, threads: start < 256 ? 1 : threads, step)
             start = end
@@ -210,7 +221,8 @@ package final class GraphBuilder: @unchecked Sendable {
         let search = worker.search
         search.run(worker.query(node), from: entries, width: parameters.width)
         worker.candidates.removeAll(keepingCapacity: true)
-        for place in 0..<search.count {
+        // A node of an older graph that is linked anew can be found.
+        for place in 0..<search.count where search.node(place) != node {
             worker.candidates.append((search.key(place), search.node(place)))
         }
         let chosen = worker.selection.select(
@@ -234,6 +246,23 @@ package final class GraphBuilder: @unchecked Sendable {
         for index in 0..<count { mk_store_shared(row + index, chosen[index]) }
         for index in count..<max(count, old) { mk_store_shared(row + index, GraphLinks.unused) }
         degrees[Int(node)] = UInt8(count)
+    }
+
+    func degree(_ node: UInt32) -> Int { Int(degrees[Int(node)]) }
+
+    /// Adds a link to a node that has room; nobody else is at work.
+    func append(_ other: UInt32, to node: UInt32) {
+        words[Int(node) * Self.room + degree(node)] = other
+        degrees[Int(node)] += 1
+    }
+
+    /// Takes the last link from a node; nobody else is at work.
+    func removeLast(of node: UInt32) { degrees[Int(node)] -= 1 }
+
+    /// Takes all links from a node; nobody else is at work.
+    func clear(_ node: UInt32) {
+        (words + Int(node) * Self.room).update(repeating: GraphLinks.unused, count: degree(node))
+        degrees[Int(node)] = 0
     }
 
     private func link(_ node: UInt32, to other: UInt32, _ worker: GraphWorker) {
@@ -276,69 +305,6 @@ package final class GraphBuilder: @unchecked Sendable {
                 choose(node, adding: nil, worker)
             }
         }
-    }
-
-    // MARK: Reachability
-
-    /// Rounds of linking what no path leads to.
-    ///
-    /// The second is only needed where a link had to give way, which it hardly ever must.
-    private static let reachRounds = 4
-
-    /// Links nodes that no path from the entries leads to.
-    private func reach(_ step: () throws(StoreError) -> Void) throws(StoreError) {
-        let worker = GraphWorker(codes, links, parameters)
-        for _ in 0..<Self.reachRounds {
-            guard try reachOnce(worker, step) else { return }
-        }
-    }
-
-    /// Returns true when a link gave way to another, so that its node may have been lost.
-    private func reachOnce(
-        _ worker: GraphWorker,
-        _ step: () throws(StoreError) -> Void
-    ) throws(StoreError) -> Bool {
-        var reached = [Bool](repeating: false, count: codes.count)
-        var queue = entries
-        for entry in entries { reached[Int(entry)] = true }
-        var next = 0
-        var hasReplaced = false
-        func follow() throws(StoreError) {
-            while next < queue.count {
-                if next & 0xFFFF == 0 { try step() }
-                let row = row(queue[next])
-                next += 1
-                for index in 0..<GraphSpaceEntry.degree {
-                    let node = row[index]
-                    if node == GraphLinks.unused { break }
-                    if reached[Int(node)] { continue }
-                    reached[Int(node)] = true
-                    queue.append(node)
-                }
-            }
-        }
-        try follow()
-        for node in order where !reached[Int(node)] {
-            // All that a search finds is reached.
-            let search = worker.search
-            entries.withUnsafeBufferPointer {
-                search.run(worker.query(node), from: $0, width: 64)
-            }
-            let near = (0..<search.count).map(search.node)
-            guard let nearest = near.first else { continue }
-            let free = near.first { degrees[Int($0)] < GraphSpaceEntry.degree }
-            let parent = free ?? nearest
-            if free == nil {
-                degrees[Int(parent)] -= 1
-                hasReplaced = true
-            }
-            (words + Int(parent) * Self.room)[Int(degrees[Int(parent)])] = node
-            degrees[Int(parent)] += 1
-            reached[Int(node)] = true
-            queue.append(node)
-            try follow()
-        }
-        return hasReplaced
     }
 }
 

@@ -16,6 +16,7 @@ package enum GraphFileWriter {
     /// After an error nothing is left of the file.
     ///
     /// - Parameters:
+    ///   - origins: older graphs to go on from, one for a collection at most.
     ///   - threads: that build together, the caller's included.
     ///   - step: called every few hundred codes by any of them; what it throws ends the work.
     /// - Returns: what the manifest needs to know of the file; `nil` when no space is worth it.
@@ -24,6 +25,7 @@ package enum GraphFileWriter {
     package static func write(
         vectors: VectorFile,
         codes: CodeFile,
+        origins: [GraphOrigin] = [],
         parameters: GraphParameters = GraphParameters(),
         fileSystem: any FileSystem,
         root: String,
@@ -54,9 +56,11 @@ package enum GraphFileWriter {
         var table = ByteWriter()
         for (index, space) in spaces.enumerated() {
             let builder = GraphBuilder(try GraphCodes(space), parameters)
-            try builder.build(threads: threads, step: step)
+            let start = start(space, vectors, origins)
+            try builder.build(from: start, threads: threads, step: step)
             let trial = try builder.trial(threads: threads, step: step)
-            let entry = try write(builder, trial, space, UInt32(index), to: writer, step)
+            let joinCount = builder.isJoined ? 1 + (start?.graph.entry.joinCount ?? 0) : 0
+            let entry = try write(builder, trial, joinCount, space, UInt32(index), to: writer, step)
             entry.encode(into: &table)
         }
         try append(table, SectionType.graphSpaces, 0, to: writer)
@@ -68,9 +72,22 @@ package enum GraphFileWriter {
         )
     }
 
+    /// What to begin a graph with; nothing when the older graph is damaged, which is no loss.
+    private static func start(
+        _ space: CodeSpace,
+        _ vectors: VectorFile,
+        _ origins: [GraphOrigin]
+    ) -> GraphStart? {
+        guard let origin = origins.first(where: { $0.collectionID == space.collectionID }),
+            let output = vectors.space(ofCollection: space.collectionID)
+        else { return nil }
+        return try? origin.start(in: output)
+    }
+
     private static func write(
         _ builder: GraphBuilder,
         _ trial: GraphTrial,
+        _ joinCount: Int,
         _ space: CodeSpace,
         _ ordinal: UInt32,
         to writer: SealedFileWriter,
@@ -99,7 +116,7 @@ package enum GraphFileWriter {
             vectorCount: space.count,
             nodeCount: builder.nodeCount,
             entryCount: builder.entries.count,
-            joinCount: 0,
+            joinCount: joinCount,
             width: builder.parameters.width,
             factor: builder.parameters.factor,
             meanDegree: Float(Double(linkCount) / Double(builder.nodeCount)),

@@ -79,9 +79,21 @@ package final class GraphSpace: Sendable {
         return try body(search, view, duplicates)
     }
 
-    private func check() throws(StoreError) -> Ready {
+    /// The links of every row, after every chunk and id of them was checked.
+    ///
+    /// - Returns: `GraphSpaceEntry.degree` words a vector.
+    /// - Throws: `corrupted` as `withSearch`.
+    func checkedLinks() throws(StoreError) -> UnsafePointer<UInt32> {
         let links = try words(linkSection)
         try requireIDs(links, linkSection)
+        guard let base = links.baseAddress else {
+            preconditionFailure("a graph has at least one row")
+        }
+        return base
+    }
+
+    private func check() throws(StoreError) -> Ready {
+        let links = try checkedLinks()
         let entries = try words(entrySection)
         try requireIDs(entries, entrySection, allowsUnused: false)
         var duplicates: UnsafePointer<UInt32>?
@@ -90,11 +102,8 @@ package final class GraphSpace: Sendable {
             try requireAscending(next, duplicateSection)
             duplicates = next.baseAddress
         }
-        guard let base = links.baseAddress else {
-            preconditionFailure("a graph has at least one row")
-        }
         return Ready(
-            view: GraphView(try GraphCodes(codes), links: base, entries: Array(entries)),
+            view: GraphView(try GraphCodes(codes), links: links, entries: Array(entries)),
             duplicates: duplicates
         )
     }

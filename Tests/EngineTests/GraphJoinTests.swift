@@ -1,0 +1,90 @@
+// After a merge a segment's graph goes on from that of its largest input.
+
+import MoraineFiles
+import MoraineFormat
+import MoraineSimulation
+import MoraineStorage
+import MoraineVectors
+import Testing
+
+@testable import MoraineEngine
+
+@Suite struct GraphJoinTests {
+    private func open(_ disk: SimulatedFileSystem) throws -> Engine {
+        var options = options(disk, memtable: 4 << 20)
+        options.indexFormats = [.codes, .graph(GraphParameters(width: 40, leastVectorCount: 2))]
+        return try Engine.open(at: "store", options: options)
+    }
+
+    private func put(_ rows: Range<Int>, _ engine: Engine) throws {
+        try engine.commit { batch throws(StoreError) in
+            let shape = try batch.collection("notes")
+            for row in rows {
+                let id = Array("n\(row * 7919 % 10_007)".utf8)
+                let vector = [Float(row * 37 % 499), Float(row * 53 % 311), Float(row * 71 % 401)]
+                try id.withUnsafeBufferPointer { id throws(StoreError) in
+                    try Metadata.empty.withUnsafeBufferPointer { metadata throws(StoreError) in
+                        try vector.withUnsafeBufferPointer { floats throws(StoreError) in
+                            try batch.put(
+                                shape,
+                                id: UnsafeRawBufferPointer(id),
+                                text: UnsafeRawBufferPointer(start: nil, count: 0),
+                                metadata: UnsafeRawBufferPointer(metadata),
+                                vector: floats
+                            )
+                        }
+                    }
+                }
+            }
+        }
+        try engine.checkpoint()
+    }
+
+    /// The graph of the one segment.
+    private func graph(_ engine: Engine) throws -> GraphSpaceEntry {
+        let views = try engine.version().segments
+        #expect(views.count == 1)
+        return try #require(views.first?.indexes.graph?.spaces.first).entry
+    }
+
+    private func make(_ disk: SimulatedFileSystem) throws -> Engine {
+        let engine = try open(disk)
+        try engine.commit { batch throws(StoreError) in
+            try batch.createCollection("notes", dimensions: 3, metric: .l2)
+        }
+        try put(0..<1100, engine)
+        try engine.buildIndexes()
+        #expect(try graph(engine).joinCount == 0)
+        // Fifty of them take the place of older ones.
+        try put(1050..<1400, engine)
+        _ = try engine.compact(all: true)
+        return engine
+    }
+
+    @Test func aMergedSegmentsGraphGoesOnFromTheOldOne() throws {
+        let disk = SimulatedFileSystem()
+        let engine = try make(disk)
+        defer { try? engine.close() }
+        // The old files are gone before the new graph is made.
+        let ids = try engine.version().segments.map(\.segment.id)
+        let graphs = disk.filePaths.filter { $0.hasSuffix(".gr") }
+        #expect(ids.count == 1 && graphs.isEmpty)
+        try engine.buildIndexes()
+        let entry = try graph(engine)
+        #expect(entry.joinCount == 1 && entry.vectorCount == 1400)
+        #expect(entry.recalls.last ?? 0 > 0.95)
+        #expect(try Engine.verify("store", options: engine.options).findings.isEmpty)
+        #expect(
+            engine.indexing.memory.origins(of: IndexKey(segmentID: ids[0], kind: .graph)).isEmpty
+        )
+    }
+
+    @Test func afterARestartItIsBuiltFromNothing() throws {
+        let disk = SimulatedFileSystem()
+        try make(disk).close()
+        let engine = try open(disk)
+        defer { try? engine.close() }
+        try engine.buildIndexes()
+        #expect(try graph(engine).joinCount == 0)
+    }
+}
