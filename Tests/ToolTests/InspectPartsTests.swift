@@ -164,14 +164,18 @@ import moraine_cli
         let id = try #require(segments.first)
         let inStore = place.run("inspect", "segment", "@", id, "--json").lines
         var alone: [String] = []
-        for suffix in [".key", ".del", ".doc"] {
-            let name = try #require(place.names(suffix).first { $0.contains("seg/" + id) })
+        // With those of indexes that the import had the time to make.
+        let names = place.names("").filter {
+            $0.hasPrefix("seg/" + id) && !$0.hasSuffix(".vec")
+        }
+        #expect(names.count >= 3)
+        for name in names {
             let outcome = place.run("inspect", place.store + "/" + name, "--json")
             #expect(outcome.code == 0, "\(outcome.error)")
             alone += outcome.lines
         }
         #expect(alone == inStore)
-        #expect(alone[1].contains(#""rows":["7-8"]"#))
+        #expect(alone.contains { $0.contains(#""rows":["7-8"]"#) })
         let root = place.run("inspect", place.store + "/ROOT", "--json")
         #expect(root.output == place.run("inspect", "root", "@", "--json").output)
     }
