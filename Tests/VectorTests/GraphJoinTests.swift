@@ -91,6 +91,26 @@ struct GraphJoinTests {
         #expect(try self.origin(again, all, again) == nil)
     }
 
+    /// Larger vectors make the steps of codes larger, so that codes become equal that were not.
+    @Test func nodesWhoseCodesHaveBecomeEqualAreOne() throws {
+        var random = SplitMix(seed: 913)
+        let centers = (0..<12).map { _ in random.vector(8) }
+        var old = vectors(1200, &random, centers)
+        for index in 0..<200 {
+            old[1000 + index] = old[index / 2].map { $0 + Float(index % 2) * 0.05 }
+        }
+        let input = try open(old, .l2)
+        let new = vectors(300, &random, centers).map { $0.map { $0 * 4 } }
+        let merged = merge(old, gone: 30, with: new, &random)
+        let plain = try open(merged.vectors, .l2)
+        let origin = try #require(try self.origin(input, merged.outputRows, plain))
+        let space = try open(merged.vectors, .l2, origins: [origin]).graph.spaces[0]
+        #expect(input.graph.spaces[0].entry.nodeCount > 1050)
+        #expect(space.entry.joinCount == 1 && space.entry.nodeCount < 1450)
+        #expect(try reachable(space) == space.entry.nodeCount)
+        try expectSoundRows(space)
+    }
+
     private func origin(_ input: Opened, _ rows: [UInt32], _ output: Opened) throws -> GraphOrigin?
     {
         try GraphOrigin(
