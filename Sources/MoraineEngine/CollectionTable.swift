@@ -4,17 +4,21 @@ package import MoraineFormat
 
 /// Collections by id and by name.
 ///
-/// Names are compared as UTF-8 bytes.
+/// Names are compared as UTF-8 bytes. Tables share what is the same: each commit that makes or
+/// drops a collection has three of its own, also where there are thousands of collections.
 package final class CollectionTable: Sendable {
-    private let byID: [UInt32: CollectionShape]
-    private let byName: [[UInt8]: CollectionShape]
+    private let byID: PersistentMap<UInt32, CollectionShape>
+    private let byName: PersistentMap<[UInt8], CollectionShape>
 
     package init(_ shapes: [CollectionShape] = []) {
-        byID = Dictionary(shapes.map { ($0.id, $0) }) { first, _ in first }
-        byName = Dictionary(shapes.map { (Array($0.name.utf8), $0) }) { first, _ in first }
+        byID = PersistentMap(shapes.map { (key: $0.id, value: $0) })
+        byName = PersistentMap(shapes.map { (key: Array($0.name.utf8), value: $0) })
     }
 
-    private init(byID: [UInt32: CollectionShape], byName: [[UInt8]: CollectionShape]) {
+    private init(
+        byID: PersistentMap<UInt32, CollectionShape>,
+        byName: PersistentMap<[UInt8], CollectionShape>
+    ) {
         self.byID = byID
         self.byName = byName
     }
@@ -25,30 +29,34 @@ package final class CollectionTable: Sendable {
 
     /// All of them, by the bytes of their names.
     package var shapes: [CollectionShape] {
-        byName.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map(\.value)
+        byID.values.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 
     /// This table after a change; `nil` when the change does not fit it.
     func applying(_ change: CollectionChange) -> CollectionTable? {
-        var ids = byID
-        var names = byName
         switch change {
         case .created(let shape):
-            guard ids[shape.id] == nil, names[Array(shape.name.utf8)] == nil else { return nil }
-            ids[shape.id] = shape
-            names[Array(shape.name.utf8)] = shape
+            let name = Array(shape.name.utf8)
+            guard byID[shape.id] == nil, byName[name] == nil else { return nil }
+            return CollectionTable(
+                byID: byID.setting(shape.id, to: shape),
+                byName: byName.setting(name, to: shape)
+            )
         case .renamed(let id, let name):
             let bytes = Array(name.utf8)
-            guard let old = ids[id], names[bytes] == nil else { return nil }
+            guard let old = byID[id], byName[bytes] == nil else { return nil }
             let shape = old.renamed(name)
-            names[Array(old.name.utf8)] = nil
-            ids[id] = shape
-            names[bytes] = shape
+            return CollectionTable(
+                byID: byID.setting(id, to: shape),
+                byName: byName.setting(Array(old.name.utf8), to: nil).setting(bytes, to: shape)
+            )
         case .dropped(let id):
-            guard let old = ids.removeValue(forKey: id) else { return nil }
-            names[Array(old.name.utf8)] = nil
+            guard let old = byID[id] else { return nil }
+            return CollectionTable(
+                byID: byID.setting(id, to: nil),
+                byName: byName.setting(Array(old.name.utf8), to: nil)
+            )
         }
-        return CollectionTable(byID: ids, byName: names)
     }
 }
 

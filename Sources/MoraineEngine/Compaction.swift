@@ -217,9 +217,7 @@ struct CompactionBuilder {
         )
         return ids.sorted().compactMap { task.collections[$0] }.filter { shape in
             task.others.contains { other in
-                other.files.collections.contains {
-                    $0.shape.id == shape.id && $0.shape != shape
-                }
+                other.files.documents.collection(shape.id).map { $0.shape != shape } ?? false
             }
         }
     }

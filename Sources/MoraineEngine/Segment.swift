@@ -140,9 +140,7 @@ extension Segment {
     /// Whether some record of the segment, dead or alive, may be one that a removal takes away.
     package func mayHold(_ removal: Removal) -> Bool {
         entry.minLSN < removal.lsn
-            && files.collections.contains {
-                $0.shape.id == removal.collectionID && $0.rowCount > 0
-            }
+            && !files.rows(of: removal.collectionID).isEmpty
     }
 }
 

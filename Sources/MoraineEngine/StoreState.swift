@@ -14,7 +14,9 @@ package struct StoreState: Sendable, Equatable {
     /// Above every file id in use.
     package var nextFileID: UInt64 = 2
     package var nextCollectionID: UInt32 = 1
-    package var collections: [UInt32: Collection] = [:]
+    package private(set) var collections: [UInt32: Collection] = [:]
+    /// Their names' bytes.
+    private var names: Set<[UInt8]> = []
     /// In the order in which they were added.
     package var segments: [SegmentEntry] = []
     /// By segment.
@@ -46,10 +48,7 @@ package struct StoreState: Sendable, Equatable {
             self.nextCollectionID = nextCollectionID
         case .collection(let shape, let createdLSN):
             let isNew =
-                collections[shape.id] == nil
-                && !collections.values.contains {
-                    $0.shape.name.utf8.elementsEqual(shape.name.utf8)
-                }
+                collections[shape.id] == nil && names.insert(Array(shape.name.utf8)).inserted
             try expect(isNew, "collection", "a new id and name", "\(shape.id) \(shape.name)")
             collections[shape.id] = Collection(shape: shape, createdLSN: createdLSN)
         case .segment(let entry):
@@ -107,10 +106,7 @@ package struct StoreState: Sendable, Equatable {
         case .derivedDropped(let segmentID, let kindNumber):
             derived[segmentID]?[kindNumber] = nil
         case .collectionRenamed(let id, let name):
-            let isTaken = collections.values.contains {
-                $0.shape.name.utf8.elementsEqual(name.utf8)
-            }
-            guard let old = collections[id], !isTaken else {
+            guard let old = collections[id], names.insert(Array(name.utf8)).inserted else {
                 return try expect(
                     false,
                     "collectionRenamed",
@@ -118,17 +114,16 @@ package struct StoreState: Sendable, Equatable {
                     "\(id) \(name)"
                 )
             }
+            names.remove(Array(old.shape.name.utf8))
             collections[id] = Collection(
                 shape: old.shape.renamed(name),
                 createdLSN: old.createdLSN
             )
         case .collectionDropped(let id):
-            try expect(
-                collections.removeValue(forKey: id) != nil,
-                "collectionDropped",
-                "a collection",
-                "\(id)"
-            )
+            guard let old = collections.removeValue(forKey: id) else {
+                return try expect(false, "collectionDropped", "a collection", "\(id)")
+            }
+            names.remove(Array(old.shape.name.utf8))
         }
     }
 

@@ -170,7 +170,7 @@ package struct SegmentExpiry: Sendable, Hashable {
             let collectionID = try reader.readCollectionID()
             let rowCount = try reader.readVarint("rowCount")
             let earliest = try reader.readVarint("earliest")
-            let rows = collections.first { $0.shape.id == collectionID }?.rowCount ?? 0
+            let rows = collections.element(withKey: collectionID) { $0.shape.id }?.rowCount ?? 0
             guard rowCount >= 1, rowCount <= UInt64(rows), earliest >= 1,
                 expiries.last.map({ $0.collectionID < collectionID }) ?? true
             else {

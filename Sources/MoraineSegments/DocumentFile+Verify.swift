@@ -127,7 +127,7 @@ private struct RecordCheck {
         let ascends = next.withBytes { new in key.withBytes { KeyBytes.compare($0, new) < 0 } }
         if !ascends { finding(.order, "a key above the one before", "one that is not") }
         key = next
-        let collection = collections.first { $0.shape.id == record.collectionID }
+        let collection = collections.element(withKey: record.collectionID) { $0.shape.id }
         let row = block.firstRow &+ UInt32(place)
         if collection == nil || (kind == .documents && collection?.rows.contains(row) == false) {
             finding(.mismatch, "a row of its collection", "collection \(record.collectionID)")

@@ -112,7 +112,7 @@ package final class DocumentFile: Sendable {
 
     /// The collection with that id, when the segment has records of it.
     package func collection(_ id: UInt32) -> SegmentCollection? {
-        collections.first { $0.shape.id == id }
+        collections.element(withKey: id) { $0.shape.id }
     }
 
     /// Bytes of the rows before and after compression; a block that holds other rows too counts by

@@ -60,7 +60,7 @@ package final class SegmentReader: Sendable {
 
     /// The documents of a collection that expire; `nil` when none does.
     package func expiry(of collectionID: UInt32) -> SegmentExpiry? {
-        documents.expiries.first { $0.collectionID == collectionID }
+        documents.expiries.element(withKey: collectionID) { $0.collectionID }
     }
 
     /// The rows of a collection; empty when there are none.

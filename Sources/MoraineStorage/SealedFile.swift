@@ -28,6 +28,8 @@ package final class SealedFile: Sendable {
     // Only atomic operations after init; freed in deinit.
     nonisolated(unsafe) private let checked: UnsafeMutablePointer<Atomic<UInt64>>
     private let checkedWordCount: Int
+    /// Where the next section looked for probably is: a hint.
+    private let nextPlace = Atomic(0)
 
     /// Opens the file that `reference` describes.
     ///
@@ -87,14 +89,30 @@ package final class SealedFile: Sendable {
     package var footer: FileFooter { layout.footer }
     package var storeID: StoreID { layout.header.storeID }
 
+    /// The place of a section in the directory.
+    ///
+    /// A file of thousands of spaces has thousands of sections, and they are asked for in the order
+    /// in which they stand: looking starts behind the last one found.
+    private func place(_ type: UInt32, _ ordinal: UInt32) -> Int? {
+        let entries = layout.entries
+        let start = nextPlace.load(ordering: .relaxed)
+        for step in 0..<entries.count {
+            let place = (start + step) % entries.count
+            guard entries[place].type == type, entries[place].ordinal == ordinal else { continue }
+            nextPlace.store(place + 1, ordering: .relaxed)
+            return place
+        }
+        return nil
+    }
+
     /// The section of that type and ordinal, when the file has it.
     ///
     /// It borrows the file, which must outlive it.
     package func section(_ type: UInt32, ordinal: UInt32 = 0) -> Section? {
-        guard
-            let entry = layout.entries.first(where: { $0.type == type && $0.ordinal == ordinal }),
-            // In range: the directory's offsets and lengths lie within the file.
-            let offset = Int(exactly: entry.offset), let byteCount = Int(exactly: entry.byteCount)
+        guard let place = place(type, ordinal) else { return nil }
+        let entry = layout.entries[place]
+        // In range: the directory's offsets and lengths lie within the file.
+        guard let offset = Int(exactly: entry.offset), let byteCount = Int(exactly: entry.byteCount)
         else { return nil }
         return Section(
             entry: entry,

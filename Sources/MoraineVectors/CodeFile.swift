@@ -1,5 +1,6 @@
 // A code file, mapped for reading. Bytes: format-spec/codes.md.
 
+import MoraineBytes
 package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
@@ -66,7 +67,7 @@ package final class CodeFile: Sendable {
 
     /// The codes of a collection's vectors; `nil` when they are not coded.
     package func space(ofCollection id: UInt32) -> CodeSpace? {
-        spaces.first { $0.collectionID == id }
+        spaces.element(withKey: id) { $0.collectionID }
     }
 
     /// Checks the frame, every chunk, and that the codes stand for the vectors.

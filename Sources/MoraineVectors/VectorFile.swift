@@ -1,5 +1,6 @@
 // A vector file, mapped for reading. Bytes: format-spec/vector.md.
 
+import MoraineBytes
 package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
@@ -72,13 +73,7 @@ package final class VectorFile: Sendable {
 
     /// The vectors of a collection; `nil` when none of its rows has one.
     package func space(ofCollection id: UInt32) -> VectorSpace? {
-        var low = 0
-        var high = spaces.count
-        while low < high {
-            let middle = (low + high) / 2
-            if spaces[middle].collectionID < id { low = middle + 1 } else { high = middle }
-        }
-        return low < spaces.count && spaces[low].collectionID == id ? spaces[low] : nil
+        spaces.element(withKey: id) { $0.collectionID }
     }
 
     /// The sections of the spaces, in their order.

@@ -1,5 +1,6 @@
 // A graph file, mapped for reading. Bytes: format-spec/graph.md.
 
+import MoraineBytes
 package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
@@ -69,7 +70,7 @@ package final class GraphFile: Sendable {
 
     /// The graph of a collection; `nil` when it has none.
     package func space(ofCollection id: UInt32) -> GraphSpace? {
-        spaces.first { $0.collectionID == id }
+        spaces.element(withKey: id) { $0.collectionID }
     }
 
     /// Checks the frame, every chunk, and every id; goes on after a finding.
