@@ -9,9 +9,10 @@ extension Command {
         "seeded damages, salvaged, against a model",
         about: """
             Makes one store a seed, in memory, damages it (a bit, a cut, zeros, a missing file, two
-            files swapped, no ROOT, no manifest, and two of these) and salvages it. What is whole
-            must come back; nothing may come back that was not the newest, unless it is called
-            doubtful; the damaged store must stay as it was. The exit code is 1 when a seed fails.
+            files swapped, no ROOT, no manifest, impossible fields under right checksums, and two of
+            these) and salvages it. What is whole must come back; nothing may come back that was not
+            the newest, unless it is called doubtful; the damaged store must stay as it was. The
+            exit code is 1 when a seed fails.
             """,
         options: [Option("--seeds", "N", "how many; 500 by default")],
         takesData: false,
@@ -41,6 +42,7 @@ private func runSalvage(_ arguments: Arguments) throws {
     report.figure("documents recovered", "in all", [Double(result.recovered)])
     report.figure("documents doubtful", "in all", [Double(result.doubtful)])
     report.figure("documents lost", "in all", [Double(result.lost)])
+    report.figure("refused", "in all", [Double(result.refusedCount)])
     report.figure("complete", "in all", [Double(result.completeCount)])
     report.figure("salvages", "a second", [Double(result.trialCount) / time])
     for failure in result.failures { report.setting("failed", failure) }

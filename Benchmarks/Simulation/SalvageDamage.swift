@@ -28,6 +28,8 @@ enum SalvageDamage: CustomStringConvertible {
     case missing(path: String)
     /// Two files of the same kind under each other's names: no byte is lost.
     case swap(String, String)
+    /// Fields that say what cannot be, under checksums that are right.
+    case hostile(path: String, seed: UInt64)
 
     var description: String {
         switch self {
@@ -36,7 +38,15 @@ enum SalvageDamage: CustomStringConvertible {
         case .zero(let path, let range): "zeros in \(path) at \(range)"
         case .missing(let path): "no \(path)"
         case .swap(let a, let b): "\(a) and \(b) swapped"
+        case .hostile(let path, let seed): "\(path) disturbed with \(seed)"
         }
+    }
+
+    /// True when the checksums do not tell what is wrong, so that nothing can be said of what
+    /// comes back.
+    var isHostile: Bool {
+        if case .hostile = self { return true }
+        return false
     }
 
     /// The word that figures are sorted by.
@@ -47,13 +57,15 @@ enum SalvageDamage: CustomStringConvertible {
         case .zero: "zeros"
         case .missing: "missing"
         case .swap: "swapped"
+        case .hostile: "hostile"
         }
     }
 
     /// The files that it hits.
     var paths: [String] {
         switch self {
-        case .flip(let path, _, _), .cut(let path, _), .zero(let path, _), .missing(let path):
+        case .flip(let path, _, _), .cut(let path, _), .zero(let path, _), .missing(let path),
+            .hostile(let path, _):
             [path]
         case .swap(let a, let b): [a, b]
         }
@@ -86,6 +98,12 @@ enum SalvageDamage: CustomStringConvertible {
             let (first, second) = (fileSystem.contents(of: a), fileSystem.contents(of: b))
             fileSystem.replace(path: a, bytes: second ?? [])
             fileSystem.replace(path: b, bytes: first ?? [])
+        case .hostile(let path, let seed):
+            var dice = Dice(seed: seed)
+            let bytes = fileSystem.contents(of: path) ?? []
+            if let disturbed = HostileBytes.disturbed(bytes, &dice) {
+                fileSystem.replace(path: path, bytes: disturbed)
+            }
         }
     }
 }
@@ -124,6 +142,9 @@ struct SalvageMap {
     private let folder: String
     private let names: [UInt32: String]
     private let root: Root
+    private var manifestPath: String {
+        FileNames.path(folder, FileNames.manifest(root.manifestID))
+    }
     /// Every document that ever was.
     private let everPut: Set<DocumentName>
 
@@ -311,10 +332,12 @@ struct SalvageMap {
         let isRootLeft =
             !damages.contains { if case .cut(rootPath, _) = $0 { true } else { false } }
             && (!isHit(rootPath, 0..<half) || !isHit(rootPath, half..<(2 * half)))
+        // A damaged head costs the whole file only if nothing names its writer any more.
+        let heads = Set(commits.map(\.path)).union([manifestPath])
+        let isWriterKnown = isRootLeft || heads.contains { !isHit($0, 0..<128) }
         var promise = isRootLeft ? max(floor, durableLSN) : floor
         for commit in commits {
-            // A damaged head costs the whole file only if nothing names its writer any more.
-            if isHit(commit.path, commit.range) {
+            if isHit(commit.path, commit.range) || !isWriterKnown {
                 guard !commit.isMarker, commit.number > floor else { continue }
                 toll.commits.insert(commit.number)
                 toll.documents.formUnion(commit.documents)

@@ -16,6 +16,8 @@ package struct SalvageTrialReport: Sendable {
     package var lost: UInt64 = 0
     package var completeCount = 0
     package var trialCount = 0
+    /// Salvages that gave up on bytes that verify and say what cannot be.
+    package var refusedCount = 0
     /// Seeds that failed, and how.
     package var failures: [String] = []
 }
@@ -66,8 +68,17 @@ package enum SalvageTrial {
                 items: items,
                 report: result
             )
-            try check.run(try read(damaged))
+            let found = try read(damaged)
+            if damages.contains(where: \.isHostile) {
+                try check.expectReported(found)
+            } else {
+                try check.run(found)
+            }
         } catch let error as StoreError {
+            if damages.contains(where: \.isHostile) {
+                report.refusedCount += 1
+                return
+            }
             throw SimulationFailure("\(label): \(error.full)")
         } catch {
             throw SimulationFailure("\(label): \(error)")
@@ -154,6 +165,7 @@ package enum SalvageTrial {
         let kinds = Dictionary(grouping: paths) { $0.split(separator: ".").last ?? "" }
         let path = dice.pick(kinds[dice.pick(kinds.keys.sorted())] ?? paths)
         let count = max(1, fileSystem.contents(of: path)?.count ?? 1)
+        if dice.chance(20) { return .hostile(path: path, seed: dice.seed()) }
         switch dice.number(0..<100) {
         case 0..<45:
             return .flip(
@@ -309,12 +321,24 @@ private struct SalvageCheck {
             }
             if wanted[name] == nil { try expectDoubt(name, document, item) }
         }
-        let named = outcomes.values.filter { $0.outcome != .lost }.count
-        guard named == found.count, report.recovered + report.doubtful == UInt64(named) else {
-            throw SimulationFailure("\(named) documents are reported, \(found.count) are there")
-        }
+        try expectReported(found)
         if report.isComplete, found != wanted {
             throw SimulationFailure("called complete, and is not")
+        }
+    }
+
+    /// Every document that came back is reported, and no other.
+    func expectReported(_ found: [DocumentName: ModelDocument]) throws {
+        var named: Set<DocumentName> = []
+        for item in items where item.outcome != .lost {
+            guard let id = item.id else { continue }
+            named.insert(DocumentName(collection: item.collection, id: id))
+        }
+        guard named == Set(found.keys), report.recovered + report.doubtful == UInt64(named.count)
+        else {
+            throw SimulationFailure(
+                "\(named.count) documents are reported, \(found.count) are there"
+            )
         }
     }
 
@@ -329,11 +353,19 @@ private struct SalvageCheck {
             guard toll.documents.contains(name) else {
                 throw SimulationFailure("\(name) is whole and did not come back")
             }
-            let isNamed = item?.outcome == .lost
+            // Where no schema is left a collection has its number for a name.
+            let isNamed =
+                item?.outcome == .lost
+                || items.contains {
+                    $0.id == name.id && $0.outcome == .lost && $0.version == wanted.version
+                        && DocumentName(collection: $0.collection, id: name.id).isUnnamed
+                }
             let isNameless = items.contains { $0.id == nil && $0.count > 0 }
             let isInLostCommit = report.lostCommits.contains { $0.contains(wanted.version) }
             guard isNamed || isNameless || isInLostCommit else {
-                throw SimulationFailure("\(name) did not come back and nothing says so")
+                throw SimulationFailure(
+                    "\(name) of commit \(wanted.version) did not come back and nothing says so"
+                )
             }
             return
         }

@@ -195,9 +195,9 @@ package final class Engine: Sendable {
         cache: BlockCache,
         known: [UInt64: SegmentView]
     ) throws(StoreError) -> OpenedState {
-        var attempt = 0
+        var attempts = ReadAttempts(options.fileSystem, folder: folder)
         while true {
-            let hasWriter = holder(folder, options) != nil
+            let hasWriter = attempts.hasWriter
             do throws(StoreError) {
                 return try StoreOpener(
                     options: options,
@@ -207,17 +207,11 @@ package final class Engine: Sendable {
                     known: known
                 ).open()
             } catch {
-                attempt += 1
-                // Without a writer nothing changes: what is wrong is wrong. A writer that has
-                // just gone may have left the state that was being read.
-                let mayHaveMoved = hasWriter || holder(folder, options) != nil || attempt == 1
-                guard error.code == .corrupted, mayHaveMoved, attempt < 8 else { throw error }
+                guard error.code == .corrupted, attempts.goOn(hadWriter: hasWriter) else {
+                    throw error
+                }
             }
         }
-    }
-
-    private static func holder(_ folder: String, _ options: EngineOptions) -> Int32? {
-        try? options.fileSystem.lockHolder(FileNames.path(folder, FileNames.lock))
     }
 
     private init(

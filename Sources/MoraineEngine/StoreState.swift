@@ -141,6 +141,21 @@ package struct StoreState: Sendable, Equatable {
         }
     }
 
+    /// The segment files that the state is made of, relative to the store's folder.
+    package var segmentFileNames: Set<String> {
+        var names: Set<String> = []
+        for segment in segments {
+            names.insert(FileNames.document(segment.id))
+            names.insert(FileNames.key(segment.id, fileID: segment.key.fileID))
+            if segment.vector != nil { names.insert(FileNames.vector(segment.id)) }
+            if let file = deletions[segment.id]?.file {
+                names.insert(FileNames.deletions(segment.id, fileID: file.fileID))
+            }
+            names.formUnion(derivedEntries(of: segment.id).compactMap(\.name))
+        }
+        return names
+    }
+
     private func expect(
         _ condition: Bool,
         _ field: String,

@@ -74,19 +74,17 @@ struct StoreCheck {
             guard error.code == .corrupted else { throw error }
             return add(error, .missing)
         }
-        let holder = try? fileSystem.lockHolder(FileNames.path(folder, FileNames.lock))
-        let hasWriter = (holder ?? nil) != nil
         if hasWriter {
             report.notes.append("a writer has the store open: what it has promised was checked")
         }
-        guard let root = checkRoot() else { return }
-        guard let manifest = checkManifest(root, hasWriter: hasWriter) else { return }
-        totalByteCount = manifest.state.segments.reduce(0) { $0 + byteCount(of: $1) }
-        checkSegments(root, manifest.state)
-        checkLog(root, manifest.state, hasWriter: hasWriter)
-        checkWhole(hasWriter: hasWriter)
-        checkDerived(root, manifest.state)
-        listUnchecked(root, manifest.state)
+        guard let (root, state) = checkBase() else { return }
+        totalByteCount = state.segments.reduce(0) { $0 + byteCount(of: $1) }
+        checkSegments(root, state)
+        checkDerived(root, state)
+        forgetVanished()
+        checkLog(root, state)
+        checkWhole()
+        listUnchecked(root, state)
     }
 
     // MARK: Findings
@@ -113,7 +111,7 @@ struct StoreCheck {
 
     // MARK: ROOT, manifest
 
-    private mutating func checkRoot() -> Root? {
+    mutating func checkRoot() -> Root? {
         count(FileNames.root)
         do throws(StoreError) {
             let copies = try RootFile.read(fileSystem, folder: folder)
@@ -133,7 +131,7 @@ struct StoreCheck {
         }
     }
 
-    private mutating func checkManifest(_ root: Root, hasWriter: Bool) -> ManifestContents? {
+    mutating func checkManifest(_ root: Root, hasWriter: Bool) -> StoreState? {
         let name = FileNames.manifest(root.manifestID)
         count(name)
         do throws(StoreError) {
@@ -145,7 +143,7 @@ struct StoreCheck {
             )
             checkLogPadding(name)
             if let torn = manifest.torn { report.notes.append("\(name): \(torn.message)") }
-            return manifest
+            return manifest.state
         } catch {
             add(error, .record)
             return nil
@@ -193,6 +191,7 @@ struct StoreCheck {
             doneByteCount += byteCount(of: entry)
             progress?(doneByteCount, totalByteCount)
         }
+        forgetVanished()
         checkKeysAreLiveOnce(root, state, cache)
     }
 
@@ -383,7 +382,7 @@ struct StoreCheck {
 
     // MARK: Log
 
-    private mutating func checkLog(_ root: Root, _ state: StoreState, hasWriter: Bool) {
+    mutating func checkLogOnce(_ root: Root, _ state: StoreState, hasWriter: Bool) {
         for entry in state.logs {
             let name = FileNames.log(epoch: entry.epoch, sequence: entry.sequence)
             count(name)
@@ -413,49 +412,17 @@ struct StoreCheck {
     }
 
     /// Opens the store as a reader would: what replaying the log meets.
-    private mutating func checkWhole(hasWriter: Bool) {
+    private mutating func checkWhole() {
         guard report.findings.isEmpty else { return }
         do throws(StoreError) {
-            _ = try StoreOpener(
-                options: options,
-                folder: folder,
+            _ = try Engine.read(
+                folder,
+                options,
                 cache: BlockCache(byteBudget: 1 << 20),
-                promisedOnly: hasWriter
-            ).open()
+                known: [:]
+            )
         } catch {
             add(error, .record)
-        }
-    }
-
-    // MARK: The rest of the folder
-
-    private mutating func listUnchecked(_ root: Root, _ state: StoreState) {
-        var named: Set<String> = [
-            FileNames.root, FileNames.manifest(root.manifestID), FileNames.lock,
-        ]
-        for entry in state.logs {
-            named.insert(FileNames.log(epoch: entry.epoch, sequence: entry.sequence))
-        }
-        for entry in state.segments {
-            named.insert(FileNames.document(entry.id))
-            named.insert(FileNames.key(entry.id, fileID: entry.key.fileID))
-            named.insert(FileNames.vector(entry.id))
-            if let deletions = state.deletions[entry.id] {
-                named.insert(FileNames.deletions(entry.id, fileID: deletions.file.fileID))
-            }
-            named.formUnion(state.derivedEntries(of: entry.id).compactMap(\.name))
-        }
-        for folderName in [""] + FileNames.folders {
-            let path = folderName.isEmpty ? folder : FileNames.path(folder, folderName)
-            guard let entries = try? fileSystem.list(path) else { continue }
-            for entry in entries where !entry.isDirectory {
-                let name = folderName.isEmpty ? entry.name : folderName + "/" + entry.name
-                if named.contains(name) { continue }
-                let why =
-                    FileNames.parse(name) == nil
-                    ? "not a file of the store" : "not in use: recycled or left by a crash"
-                report.unchecked.append("\(name): \(why)")
-            }
         }
     }
 }

@@ -151,7 +151,7 @@ extension Writer {
 
 extension FileNames.Parsed {
     /// The segment that a file belongs to.
-    fileprivate var segmentID: UInt64? {
+    var segmentID: UInt64? {
         switch self {
         case .document(let id), .vector(let id), .key(let id, _), .deletions(let id, _),
             .derived(_, let id, _):

@@ -20,7 +20,8 @@ package struct LogReader: ~Copyable {
     /// What `skipToRecord` may still check.
     private var budget: UInt64
 
-    /// Reads records of `file` from `position` to `end`, which is not behind the file's end.
+    /// Reads records of `file` from `position` to `end`, which is not behind the file's end and may
+    /// be before `position`: then there are none.
     package init(
         file: any File,
         header: LogHeader,
@@ -102,7 +103,9 @@ package struct LogReader: ~Copyable {
 
     /// Bytes that may be checked in search of records.
     private static func budget(_ end: UInt64) -> UInt64 {
-        16 * (end &- UInt64(LogHeader.byteCount)) &+ (1 << 20)
+        // A file that is being salvaged may end within its head.
+        let head = UInt64(LogHeader.byteCount)
+        return min(end > head ? end - head : 0, 1 << 56) * 16 + (1 << 20)
     }
 
     private mutating func recordBeyondHere() throws(StoreError) -> (LogRecord, UInt64)? {

@@ -42,6 +42,8 @@ struct LogSource {
     private let inventory: Inventory
     private let facts: ManifestFacts
     private let floor: UInt64
+    /// Writers that are named anywhere, other log files included.
+    private var incarnations: Set<UInt64> = []
     /// Everything up to here was acknowledged, as far as anything says so.
     private var promise: UInt64 = 0
     /// From this commit on, nobody knows how many are missing.
@@ -68,6 +70,12 @@ struct LogSource {
         self.floor = floor
         lastLSN = floor
         promise = min(facts.root?.durableLSN ?? 0, commitNumbers.upperBound)
+        incarnations = facts.incarnations
+        for found in inventory.files(.log) {
+            guard let file = try? inventory.open(found) else { continue }
+            defer { file.close() }
+            if let header = try? head(of: found, file) { incarnations.insert(header.incarnation) }
+        }
         var links: [Link] = []
         for found in inventory.files(.log) where isWanted(found) {
             if let link = link(found) { links.append(link) }
@@ -98,25 +106,28 @@ struct LogSource {
 
     // MARK: Heads
 
+    private func head(of found: FoundFile, _ file: any File) throws(StoreError) -> LogHeader {
+        try LogFiles.link(
+            file,
+            kind: .log,
+            storeID: inventory.storeID,
+            fileID: found.fileID
+        ).header
+    }
+
     /// Reads a file's head; a damaged one is made anew from what others say, if records prove it.
     private mutating func link(_ found: FoundFile) -> Link? {
         guard let file = try? inventory.open(found) else { return nil }
         defer { file.close() }
         do throws(StoreError) {
-            let link = try LogFiles.link(
-                file,
-                kind: .log,
-                storeID: inventory.storeID,
-                fileID: found.fileID
-            )
-            return Link(found: found, header: link.header, isWhole: true)
+            return Link(found: found, header: try head(of: found, file), isWhole: true)
         } catch {
             if case .spareLog = found.place { return nil }
             findings.append(Finding(error, .structure, file: found.name))
         }
         var epoch: UInt64 = 0
         if case .log(let named, _) = found.place { epoch = named }
-        for incarnation in facts.incarnations.sorted() {
+        for incarnation in incarnations.sorted() {
             let header = LogHeader(
                 kind: .log,
                 storeID: inventory.storeID,

@@ -173,6 +173,20 @@ struct LogChainTests {
         #expect(try numbers(try chain([header(7, first: 1)])).0.isEmpty)
     }
 
+    @Test(arguments: [0, 40, 127, 4095, 4096] as [Int])
+    func aFileThatEndsInItsHeadHoldsNoRecords(byteCount: Int) throws {
+        let header = header(1, first: 1)
+        disk.replace(path: "w1", bytes: Array(header.encode().prefix(byteCount)))
+        let file = try disk.open("w1", .read)
+        var reader = LogReader(file: file, header: header, to: UInt64(byteCount))
+        guard case .end = try reader.next() else {
+            Issue.record("a record in \(byteCount) bytes")
+            return
+        }
+        #expect(try !reader.skipToRecord())
+        #expect(try reader.promiseBeyond() == 0)
+    }
+
     @Test func aCommitLargerThanARecordTravelsInParts() throws {
         let head = header(5, first: 1)
         let payload = [UInt8](repeating: 3, count: FormatLimits.recordPayloadByteCount + 1000)

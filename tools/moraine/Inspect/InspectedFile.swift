@@ -1,6 +1,7 @@
 // A file of a store, opened to be looked at: nothing is believed, nothing is changed.
 
 import MoraineBytes
+import MoraineEngine
 import MoraineFiles
 import MoraineFormat
 import MoraineStorage
@@ -101,6 +102,8 @@ final class InspectedStore {
     private var operational: ExitCode?
     /// What was told, so that nothing is told twice.
     private var told: Set<String> = []
+    /// The files that the manifest named when the look began; `nil` when it could not be read.
+    private var firstNames: Set<String>?
 
     /// The folder around the file at `path`: its store's when it stands in one, else the one that
     /// it lies in; and the file's name in it.
@@ -130,6 +133,7 @@ final class InspectedStore {
         self.call = call
         self.folder = folder
         self.isStore = isStore
+        begin()
     }
 
     /// Throws when there is no store in the folder.
@@ -152,6 +156,7 @@ final class InspectedStore {
         guard try names(in: "").contains(where: known.contains) else {
             throw Failure(.operational, "\(folder): the folder is not a store")
         }
+        begin()
     }
 
     /// The names in a folder of the store, sorted; none when it is missing.
@@ -184,13 +189,18 @@ final class InspectedStore {
         return Description(error)
     }
 
-    /// True for a file of a segment that the manifest, which can be read, does not name.
+    /// True for a file of segments or of the log that the manifest, which can be read, does not
+    /// name, or did not when the look began: then it may have been looked at half made.
     private func isUnlisted(_ path: String?) -> Bool {
         guard isStore, let path, path.hasPrefix(folder + "/") else { return false }
         let name = String(path.dropFirst(folder.utf8.count + 1))
-        guard name.hasPrefix(FileNames.segmentFolder + "/"), let state else { return false }
-        return !state.fileNames.contains(name)
+        let folders = [FileNames.segmentFolder, FileNames.logFolder]
+        guard folders.contains(where: { name.hasPrefix($0 + "/") }), let state else { return false }
+        return !state.allFileNames.contains(name) || !(firstNames?.contains(name) ?? true)
     }
+
+    /// Takes note of what the manifest names when a look begins.
+    private func begin() { firstNames = isStore ? state?.allFileNames : nil }
 
     /// Remembers a finding, as `damage` does.
     func damage(_ finding: Finding) -> Description {
@@ -246,6 +256,15 @@ extension Command {
                 try run(store, call)
                 return store.exit
             }
+        )
+    }
+}
+
+extension StoreState {
+    /// The files of segments and of the log that the state is made of.
+    fileprivate var allFileNames: Set<String> {
+        segmentFileNames.union(
+            logs.map { FileNames.log(epoch: $0.epoch, sequence: $0.sequence) }
         )
     }
 }

@@ -131,25 +131,6 @@ extension InspectedStore {
     }
 }
 
-extension StoreState {
-    /// The segment files that the state is made of.
-    var fileNames: Set<String> {
-        var names: Set<String> = []
-        for segment in segments {
-            names.insert(FileNames.document(segment.id))
-            names.insert(FileNames.key(segment.id, fileID: segment.key.fileID))
-            if segment.vector != nil { names.insert(FileNames.vector(segment.id)) }
-        }
-        for deletions in deletions.values {
-            names.insert(FileNames.deletions(deletions.segmentID, fileID: deletions.file.fileID))
-        }
-        for segment in segments {
-            names.formUnion(derivedEntries(of: segment.id).compactMap(\.name))
-        }
-        return names
-    }
-}
-
 extension InspectedFile {
     /// The collections that a log file makes, and the names that it gives to others.
     var createdCollections: [String: UInt32] {

@@ -169,7 +169,7 @@ struct StoreMap {
     private mutating func listOthers(_ state: StoreState, _ store: InspectedStore)
         throws(Failure)
     {
-        let listed = state.fileNames
+        let listed = state.segmentFileNames
         let live = Set(state.logs.map { FileNames.log(epoch: $0.epoch, sequence: $0.sequence) })
         let manifest = root.map { FileNames.manifest($0.manifestID) }
         for folder in [""] + FileNames.folders {

@@ -1,0 +1,21 @@
+// A share of the seeded damages to stores with files of every kind.
+
+import MoraineSimulation
+import Testing
+
+struct DamageTests {
+    @Test func everyDamageIsFoundAndNoneIsBelieved() throws {
+        let report = try DamageTrial.run(seeds: 1..<80, failureLimit: 5)
+        for failure in report.failures { Issue.record("\(failure)") }
+        #expect(report.count == 79)
+        let files = ["ROOT", "mman", "mwal", "doc", "key", "vec", "del", "q8", "gr", "col"]
+        #expect(report.files.keys.sorted() == files.sorted())
+        for kind in [
+            "single bit", "swap in a file", "swap between files", "block of another store",
+            "misdirected block",
+        ] {
+            let counts = try #require(report.kinds[kind])
+            #expect(counts.count > 3 && counts.reportedCount == counts.count, "\(kind)")
+        }
+    }
+}

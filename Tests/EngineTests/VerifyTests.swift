@@ -1,0 +1,111 @@
+// The check of a store whose writer goes on meanwhile.
+
+import MoraineFiles
+import MoraineStorage
+import Synchronization
+import Testing
+
+@testable import MoraineEngine
+
+struct VerifyTests {
+    private let fixture = IndexFixture()
+
+    /// Does `change` once the first segment was checked.
+    private func verify(_ change: @escaping () -> Void) throws -> VerifyReport {
+        var isDone = false
+        return try Engine.verify("store", options: fixture.defaults) { _, _ in
+            if !isDone { change() }
+            isDone = true
+        }
+    }
+
+    @Test func whatAMergeTakesAwayMeanwhileIsNoDamage() throws {
+        let engine = try fixture.make(segments: 4)
+        try engine.buildIndexes()
+        let report = try verify { _ = try? engine.compact(all: true) }
+        #expect(report.findings == [])
+        #expect(report.notes.contains { $0.contains("left the store while they were checked") })
+        #expect(report.unchecked == [])
+        try engine.close()
+        try fixture.expectSound()
+    }
+
+    @Test func whatAPurgeTakesAwayMeanwhileIsNoDamage() throws {
+        let engine = try fixture.make(segments: 4)
+        try engine.buildIndexes()
+        let report = try verify {
+            let ids = (0..<4).map { Array("n\($0)-1".utf8) }
+            _ = try? engine.purge("notes", ids: ids, waitMilliseconds: 0)
+        }
+        #expect(report.findings == [])
+        try engine.close()
+    }
+
+    @Test func damageIsFoundBesideAWriterToo() throws {
+        let engine = try fixture.make(segments: 4)
+        let paths = fixture.disk.filePaths.filter { $0.hasSuffix(".doc") }
+        let last = try #require(paths.last)
+        let first = try #require(paths.first)
+        #expect(fixture.disk.corrupt(path: last, offset: 70, xor: 1))
+        let report = try verify { try? engine.put("notes", "more", text: "x", vector: [1, 2]) }
+        #expect(report.findings.contains { last.hasSuffix($0.file) })
+        #expect(fixture.disk.removeForTest(first))
+        let missing = try verify { try? engine.put("notes", "again", text: "x", vector: [1, 2]) }
+        #expect(missing.findings.contains { first.hasSuffix($0.file) })
+        try? engine.close()
+    }
+
+    @Test func aReaderOpensWhileFilesGo() throws {
+        // Every attempt to read meets another state, and none of them is damage.
+        let engine = try fixture.make(segments: 3)
+        let files = MovingFileSystem(fixture.disk) { count in
+            guard count < 40 else { return }
+            _ = try? engine.put("notes", "m\(count)", text: "x", vector: [1, 2])
+            _ = try? engine.compact(all: true)
+        }
+        var options = fixture.defaults
+        options.fileSystem = files
+        options.isReadOnly = true
+        let reader = try Engine.open(at: "store", options: options)
+        let shape = try #require(try reader.version().collection("notes"))
+        #expect(try reader.version().count(shape) > 33)
+        try reader.close()
+        try engine.close()
+    }
+}
+
+/// A disk on which the store moves on whenever a reader is about to open a segment.
+private final class MovingFileSystem: FileSystem {
+    private let base: SimulatedFileSystem
+    private let count = Mutex(0)
+    private let change: @Sendable (Int) -> Void
+
+    init(_ base: SimulatedFileSystem, _ change: @escaping @Sendable (Int) -> Void) {
+        self.base = base
+        self.change = change
+    }
+
+    func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
+        if path.hasSuffix(".doc") {
+            change(
+                count.withLock {
+                    $0 += 1
+                    return $0
+                }
+            )
+        }
+        return try base.open(path, mode)
+    }
+
+    func list(_ path: String) throws(FileError) -> [DirectoryEntry] { try base.list(path) }
+    func info(_ path: String) throws(FileError) -> FileInfo? { try base.info(path) }
+    func createDirectory(_ path: String) throws(FileError) { try base.createDirectory(path) }
+    func rename(_ source: String, to target: String) throws(FileError) {
+        try base.rename(source, to: target)
+    }
+    func remove(_ path: String) throws(FileError) { try base.remove(path) }
+    func syncDirectory(_ path: String) throws(FileError) { try base.syncDirectory(path) }
+    func lock(_ path: String) throws(FileError) -> any FileLock { try base.lock(path) }
+    func lockHolder(_ path: String) throws(FileError) -> Int32? { try base.lockHolder(path) }
+    func volume(_ path: String) throws(FileError) -> VolumeInfo { try base.volume(path) }
+}
