@@ -5,7 +5,6 @@ import MoraineEngine
 import MoraineFiles
 import MoraineFormat
 import MoraineStorage
-import Synchronization
 
 extension Command {
     static let compact = Command(
@@ -15,16 +14,21 @@ extension Command {
             Ten segments whose keys interleave and a tenth of whose rows are dead are merged into
             one, their files being cached: with vectors on one thread and on two, and documents
             alone on two. The limit of the documents is a plain copy of the files that come out,
-            and its fsync. Then gets are timed one by one, with a merge in the background and
-            without.
+            and its fsync. Then gets and searches are timed one by one: with nothing else going on,
+            beside a merge in the background, and behind it, while the index files of its output
+            are made.
             """,
         options: [
             Option("--documents", "N", "documents in each store; 100,000 by default"),
             Option("--dimensions", "D", "numbers in a vector; 384 by default"),
             Option("--text-bytes", "N", "bytes of a text, about; 1,000 by default"),
+            Option("--only", "PART", "merges, or reads; both by default"),
         ],
         takesData: false,
-        examples: [("compact", "all of it"), ("compact --quick", "shows that it runs")],
+        examples: [
+            ("compact", "all of it"), ("compact --only reads", "what readers feel"),
+            ("compact --quick", "shows that it runs"),
+        ],
         run: runCompact
     )
 
@@ -51,7 +55,7 @@ extension Command {
 }
 
 /// Documents under ids that say nothing of their order.
-private struct Documents {
+struct Documents {
     let count: Int
     let dimensions: Int
     let textByteCount: Int
@@ -153,38 +157,48 @@ private func runCompact(_ arguments: Arguments) throws {
         let report = Report("compact", arguments, machine: try Machine.description(of: folder.path))
         var documents = try Documents(arguments, documentCount: 100_000, quickCount: 3_000)
         report.setting("documents", "\(documents.count) in each store")
-        try makeSegments("whole", documents.dimensions, &documents, folder)
-        try makeSegments("texts", 0, &documents, folder)
-        var one: [Double] = []
-        var two: [Double] = []
-        var texts: [Double] = []
-        var copies: [Double] = []
-        var byteCount = 0.0
-        for round in 0...(try arguments.rounds()) {
-            let first = try merge("whole", width: 1, folder).seconds
-            let second = try merge("whole", width: 2, folder)
-            let third = try merge("texts", width: 2, folder)
-            guard round > 0 else { continue }  // the first one warms up
-            one.append(first)
-            two.append(second.seconds)
-            texts.append(third.seconds)
-            copies.append(third.copySeconds)
-            byteCount = Double(second.summary.writtenByteCount)
+        let part = arguments.word("--only")
+        guard part == nil || part == "merges" || part == "reads" else {
+            throw Failure.usage("--only takes merges or reads")
         }
-        report.setting("written", "\(short(byteCount / 1e6)) MB with vectors")
-        report.figure("merge, one thread", "MB/s", one.map { byteCount / 1e6 / $0 })
-        report.figure("merge, two threads", "MB/s", two.map { byteCount / 1e6 / $0 })
-        report.figure("merge of documents, two threads", "s", texts)
-        report.figure("copy and fsync of the same bytes", "s", copies)
-        report.ratio("two threads / one", quotients(one, two), target: .atLeast(1.6))
-        report.ratio(
-            "merge of documents / copy and fsync",
-            quotients(copies, texts),
-            target: .atLeast(0.4)
-        )
-        try measureGets(arguments, folder, documents.count, report)
+        try makeSegments("whole", documents.dimensions, &documents, folder)
+        if part != "reads" {
+            try makeSegments("texts", 0, &documents, folder)
+            try measureMerges(arguments, folder, report)
+        }
+        if part != "merges" { try measureReads(arguments, folder, documents, report) }
         try report.finish()
     }
+}
+
+private func measureMerges(_ arguments: Arguments, _ folder: WorkFolder, _ report: Report) throws {
+    var one: [Double] = []
+    var two: [Double] = []
+    var texts: [Double] = []
+    var copies: [Double] = []
+    var byteCount = 0.0
+    for round in 0...(try arguments.rounds()) {
+        let first = try merge("whole", width: 1, folder).seconds
+        let second = try merge("whole", width: 2, folder)
+        let third = try merge("texts", width: 2, folder)
+        guard round > 0 else { continue }  // the first one warms up
+        one.append(first)
+        two.append(second.seconds)
+        texts.append(third.seconds)
+        copies.append(third.copySeconds)
+        byteCount = Double(second.summary.writtenByteCount)
+    }
+    report.setting("written", "\(short(byteCount / 1e6)) MB with vectors")
+    report.figure("merge, one thread", "MB/s", one.map { byteCount / 1e6 / $0 })
+    report.figure("merge, two threads", "MB/s", two.map { byteCount / 1e6 / $0 })
+    report.figure("merge of documents, two threads", "s", texts)
+    report.figure("copy and fsync of the same bytes", "s", copies)
+    report.ratio("two threads / one", quotients(one, two), target: .atLeast(1.6))
+    report.ratio(
+        "merge of documents / copy and fsync",
+        quotients(copies, texts),
+        target: .atLeast(0.4)
+    )
 }
 
 /// A store of ten segments whose keys interleave and a tenth of whose rows are dead.
@@ -195,7 +209,8 @@ private func makeSegments(
     _ folder: WorkFolder
 ) throws {
     var options = EngineOptions()
-    options.compactsInBackground = false
+    // Without threads a load is not written early: one segment for each checkpoint here.
+    options.runsInBackground = false
     options.memtableByteCount = 1 << 30
     let engine = try Engine.open(at: folder.path(name), options: options)
     _ = try engine.makeCollection("docs", dimensions, .l2)
@@ -219,6 +234,9 @@ private func merge(_ name: String, width: Int, _ folder: WorkFolder) throws -> (
     defer { try? folder.remove("work") }
     var options = EngineOptions()
     options.compactsInBackground = false
+    // Truth files alone: what is derived is made behind a merge, beside the next ones.
+    options.indexesInBackground = false
+    options.indexFormats = []
     let engine = try Engine.open(at: folder.path("work"), options: options)
     // Read once: cached, and checked chunk by chunk as by any reader.
     for file in folder.files("work") { try readWhole(file) }
@@ -231,7 +249,7 @@ private func merge(_ name: String, width: Int, _ folder: WorkFolder) throws -> (
     return (time, try copySegments(folder), summary)
 }
 
-private func readWhole(_ path: String) throws {
+func readWhole(_ path: String) throws {
     let mapping = try PosixFileSystem().info(path)?.byteCount == 0 ? nil : map(path, byteCount: nil)
     var sum: UInt8 = 0
     guard let bytes = mapping?.bytes else { return }
@@ -259,66 +277,6 @@ private func copySegments(_ folder: WorkFolder) throws -> Double {
             file.close()
         }
     }
-}
-
-// MARK: Gets beside a merge
-
-private func measureGets(
-    _ arguments: Arguments,
-    _ folder: WorkFolder,
-    _ count: Int,
-    _ report: Report
-) throws {
-    var alone: [Double] = []
-    var beside: [Double] = []
-    for round in 0..<(try arguments.rounds()) {
-        try folder.copy("whole", to: "work")
-        defer { try? folder.remove("work") }
-        let engine = try Engine.open(at: folder.path("work"), options: EngineOptions())
-        engine.compactions.pause()
-        let seed = try arguments.seed() &+ UInt64(round) * 1000
-        _ = try timedGets(engine, count, seed: seed) { $0 < 50_000 }
-        alone.append(try timedGets(engine, count, seed: seed + 1) { $0 < 100_000 })
-        engine.compactions.resume()
-        let before = engine.statistics().compactions.count
-        beside.append(
-            try timedGets(engine, count, seed: seed + 2) { done in
-                done % 1_000 != 0 || engine.statistics().compactions.count == before
-            }
-        )
-        try engine.close()
-    }
-    report.figure("p99 of a get, alone", "us", alone)
-    report.figure("p99 of a get beside a merge", "us", beside)
-    report.ratio("beside a merge / alone", quotients(beside, alone), target: .atMost(3))
-}
-
-/// The 99th percentile of gets in microseconds, as long as `goesOn` of their number says.
-private func timedGets(
-    _ engine: Engine,
-    _ count: Int,
-    seed: UInt64,
-    goesOn: (Int) -> Bool
-) throws -> Double {
-    let clock = SystemClock()
-    var dice = Dice(seed)
-    var times: [UInt64] = []
-    let collection = try engine.collection("docs")
-    while goesOn(times.count), times.count < 20_000_000 {
-        let id = Documents.id(dice.below(count))
-        let start = clock.steadyNanoseconds()
-        let version = try engine.version()
-        _ = try id.withUnsafeBufferPointer { id throws(StoreError) in
-            try version.withDocument(
-                collection,
-                id: UnsafeRawBufferPointer(id),
-                wantsVector: false
-            ) { $0.text.count }
-        }
-        times.append(clock.steadyNanoseconds() - start)
-    }
-    times.sort()
-    return Double(times[times.count * 99 / 100]) / 1000
 }
 
 // MARK: churn
