@@ -39,6 +39,32 @@ struct IndexSchedulerTests {
         try place.expectSound()
     }
 
+    @Test func aLoadComesFirst() throws {
+        let engine = try place.make()
+        func load(_ id: String) throws {
+            try engine.commit(logged: false) { batch throws(StoreError) in
+                let shape = try batch.collection("notes")
+                try Array(id.utf8).withUnsafeBufferPointer { id throws(StoreError) in
+                    try Metadata.empty.withUnsafeBufferPointer { metadata throws(StoreError) in
+                        try batch.put(
+                            shape,
+                            id: UnsafeRawBufferPointer(id),
+                            text: UnsafeRawBufferPointer(id),
+                            metadata: UnsafeRawBufferPointer(metadata),
+                            vector: nil
+                        )
+                    }
+                }
+            }
+        }
+        #expect(engine.chooseIndex(busy: [], blocked: []) != nil)
+        try load("loaded")
+        #expect(engine.chooseIndex(busy: [], blocked: []) == nil)
+        try engine.checkpoint()
+        #expect(engine.chooseIndex(busy: [], blocked: []) != nil)
+        try engine.close()
+    }
+
     @Test func aPauseHoldsAndEndsOnce() throws {
         try place.make().close()
         let engine = try place.open {
