@@ -57,6 +57,8 @@ struct BuiltCompaction: Sendable {
     /// `nil` when nothing is left of the inputs.
     let segment: Segment?
     let copiedBlockCount: Int
+    /// What takes the place of the inputs' blocks in the cache once the segment is in the store.
+    let warmBlocks: WarmBlocks
 }
 
 /// Writes the segment of a compaction.
@@ -150,7 +152,13 @@ struct CompactionBuilder {
         let removals = neededRemovals
         if writer.isEmpty, removals.isEmpty, named.isEmpty {
             writer.abandon()
-            return BuiltCompaction(task: task, plan: plan, segment: nil, copiedBlockCount: 0)
+            return BuiltCompaction(
+                task: task,
+                plan: plan,
+                segment: nil,
+                copiedBlockCount: 0,
+                warmBlocks: WarmBlocks(inputs: plan.inputs)
+            )
         }
         let files = try writer.finish(
             collections: shapes,
@@ -186,7 +194,10 @@ struct CompactionBuilder {
             task: task,
             plan: plan,
             segment: segment,
-            copiedBlockCount: work.copiedBlockCount
+            copiedBlockCount: work.copiedBlockCount,
+            warmBlocks: try WarmBlocks(segment.files.documents, plan: plan) {
+                () throws(StoreError) in try step(0)
+            }
         )
     }
 

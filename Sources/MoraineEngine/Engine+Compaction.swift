@@ -264,6 +264,7 @@ extension Engine {
             if error.isFailedSync { withWriter { $0.poison(error) } }
             throw error
         }
+        built.warmBlocks.moveIn()
         if let segment = built.segment, options.indexFormats.contains(where: { $0.kind == .graph })
         {
             indexing.memory.noteOrigins(built.origins(outputRows), of: segment.id)

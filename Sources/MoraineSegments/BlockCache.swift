@@ -54,6 +54,33 @@ package final class BlockCache: Sendable {
         withExtendedLifetime(evicted) {}
     }
 
+    /// Whether a block is here; unlike ``block(fileID:number:)`` no use of it.
+    func holds(fileID: UInt64, number: UInt32) -> Bool {
+        let key = BlockKey(fileID: fileID, number: number)
+        return shards[shard(of: key)].state.withLock { $0.holds(key) }
+    }
+
+    /// Removes all blocks of some files and keeps others of another one, at once for each shard.
+    func exchange(
+        _ oldFileIDs: Set<UInt64>,
+        for blocks: [(number: UInt32, block: DecodedBlock)],
+        of fileID: UInt64
+    ) {
+        var parts = [[(BlockKey, DecodedBlock)]](repeating: [], count: shards.count)
+        for (number, block) in blocks where block.memoryByteCount <= largestBlockByteCount {
+            let key = BlockKey(fileID: fileID, number: number)
+            parts[shard(of: key)].append((key, block))
+        }
+        for (shard, part) in zip(shards, parts) {
+            let gone = shard.state.withLock { state -> [DecodedBlock] in
+                var gone = state.removeAll { oldFileIDs.contains($0) }
+                for (key, block) in part { gone += state.insert(key, block) }
+                return gone
+            }
+            withExtendedLifetime(gone) {}
+        }
+    }
+
     /// Sums over the shards; not of one moment.
     package var statistics: Statistics {
         var sum = Statistics()
@@ -117,6 +144,17 @@ private struct ShardState {
         return slots[index].block
     }
 
+    func holds(_ key: BlockKey) -> Bool { table[place(of: key)] >= 0 }
+
+    /// Removes the blocks of the files that are chosen, and returns them.
+    mutating func removeAll(where isChosen: (UInt64) -> Bool) -> [DecodedBlock] {
+        var gone: [DecodedBlock] = []
+        for index in slots.indices.reversed() where isChosen(slots[index].key.fileID) {
+            gone.append(remove(at: index))
+        }
+        return gone
+    }
+
     /// Returns the blocks that had to go.
     mutating func insert(_ key: BlockKey, _ block: DecodedBlock) -> [DecodedBlock] {
         guard table[place(of: key)] < 0 else { return [] }
@@ -148,13 +186,17 @@ private struct ShardState {
             hand += 1
             return nil
         }
-        let slot = slots[hand]
+        return remove(at: hand)
+    }
+
+    private mutating func remove(at index: Int) -> DecodedBlock {
+        let slot = slots[index]
         removeFromTable(slot.key)
         // The last slot takes the free place, and its entry in the table follows it.
         let last = slots.count - 1
-        if hand != last {
-            table[place(of: slots[last].key)] = Int32(hand)
-            slots[hand] = slots[last]
+        if index != last {
+            table[place(of: slots[last].key)] = Int32(index)
+            slots[index] = slots[last]
         }
         slots.removeLast()
         statistics.byteCount -= slot.block.memoryByteCount

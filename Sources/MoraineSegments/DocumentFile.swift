@@ -24,7 +24,7 @@ package final class DocumentFile: Sendable {
     package let documentBlockCount: Int
     package let rowCount: UInt32
     package let tombstoneCount: UInt64
-    private let cache: BlockCache?
+    let cache: BlockCache?
 
     /// Opens the file and checks its frame, index and schema.
     ///

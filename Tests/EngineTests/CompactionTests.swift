@@ -249,6 +249,41 @@ struct CompactionTests {
         try expectSound()
     }
 
+    @Test func whatWasCachedBeforeAMergeIsCachedBehindIt() throws {
+        let engine = try make()
+        let expected = try fill(engine)
+        let ids = expected.map { String($0.prefix { $0 != "=" }) }
+        func readAll() throws {
+            let version = try engine.version()
+            let shape = try #require(version.collection("notes"))
+            for id in ids {
+                try Array(id.utf8).withUnsafeBufferPointer { id throws(StoreError) in
+                    _ = try version.withDocument(
+                        shape,
+                        id: UnsafeRawBufferPointer(id),
+                        wantsVector: false
+                    ) { $0.text.count }
+                }
+            }
+        }
+        func missCount() -> UInt64 { engine.statistics().blockCacheMisses }
+        // Cold stays cold: a merge fills no cache by itself.
+        try engine.compact(all: true)
+        #expect(engine.statistics().blockCacheByteCount == 0)
+        try readAll()
+        #expect(missCount() > 0)
+        try engine.put("notes", "id-new", text: "new", vector: nil)
+        try engine.checkpoint()
+        try readAll()
+        try engine.compact(all: true)
+        #expect(try engine.version().segments.count == 1)
+        let before = missCount()
+        try readAll()
+        #expect(missCount() == before)
+        try engine.close()
+        try expectSound()
+    }
+
     @Test func anOutputThatWasNotTakenInIsRemovedByTheNextWriter() throws {
         let engine = try make()
         let expected = try fill(engine)

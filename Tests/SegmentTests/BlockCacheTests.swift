@@ -80,6 +80,32 @@ import Testing
         #expect(cache.block(fileID: 1, number: 1) == nil)
     }
 
+    @Test(arguments: [1 << 20, 4 << 20])
+    func blocksOfFilesThatGoMakeRoomForOthers(budget: Int) throws {
+        let cache = BlockCache(byteBudget: budget)
+        let kept = try block(7)
+        for number in 0..<UInt32(10) {
+            cache.insert(try block(number), fileID: 1, number: number)
+            cache.insert(try block(number), fileID: 2, number: number)
+        }
+        cache.insert(kept, fileID: 3, number: 7)
+        let warm = try (0..<UInt32(20)).map { (number: $0, block: try block($0)) }
+        let counted = cache.statistics
+        #expect(cache.holds(fileID: 2, number: 9) && !cache.holds(fileID: 4, number: 9))
+        cache.exchange([1, 2], for: warm, of: 4)
+        #expect(cache.statistics.hitCount == counted.hitCount, "nothing of this is a read")
+        #expect(cache.statistics.missCount == counted.missCount)
+        #expect(cache.statistics.blockCount == 21)
+        #expect(cache.block(fileID: 3, number: 7) === kept)
+        for (number, block) in warm {
+            #expect(cache.block(fileID: 4, number: number) === block)
+            #expect(cache.block(fileID: 1, number: number) == nil)
+            #expect(cache.block(fileID: 2, number: number) == nil)
+        }
+        cache.exchange([4], for: [], of: 0)
+        #expect(cache.statistics.byteCount == kept.memoryByteCount)
+    }
+
     @Test func aLargeBlockIsNotKept() throws {
         let cache = BlockCache(byteBudget: 1 << 20)
         cache.insert(try block(0, byteCount: 300_000), fileID: 1, number: 0)
