@@ -172,7 +172,7 @@ let package = Package(
                 "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ]
         ),
-        tests("StoreTests", ["Moraine", "MoraineFiles"]),
+        tests("StoreTests", ["Moraine", "MoraineStorage", "MoraineFiles"]),
         tests("CrashTests", ["MoraineSimulation", "MoraineEngine", "MoraineFiles", "Moraine"]),
         tests("ToolTests", ["moraine-cli", "Moraine"]),
         tests("TidyTests", []),

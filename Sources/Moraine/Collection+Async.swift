@@ -77,8 +77,8 @@ extension Store.Collection {
     public func get(_ id: String, withEmbedding: Bool = true) async throws(MoraineError)
         -> StoredDocument?
     {
-        try await store.run { () throws(MoraineError) in
-            try self.get(id, withEmbedding: withEmbedding)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).get(id, withEmbedding: withEmbedding)
         }
     }
 
@@ -92,8 +92,8 @@ extension Store.Collection {
     public func get(_ ids: [String], withEmbeddings: Bool = true) async throws(MoraineError)
         -> [StoredDocument?]
     {
-        try await store.run { () throws(MoraineError) in
-            try self.get(ids, withEmbeddings: withEmbeddings)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).get(ids, withEmbeddings: withEmbeddings)
         }
     }
 
@@ -102,7 +102,9 @@ extension Store.Collection {
     /// - Parameter filter: which documents count; `nil` for all.
     /// - Throws: what the blocking form throws; `cancelled`.
     public func count(where filter: Filter? = nil) async throws(MoraineError) -> Int {
-        try await store.run { () throws(MoraineError) in try self.count(where: filter) }
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).count(where: filter)
+        }
     }
 
     /// The documents in id order, for `for try await`.
@@ -126,7 +128,8 @@ extension Store.Collection {
             snapshot: try store.snapshot(label: "scan"),
             shape: shape,
             range: ScanRange(prefix: prefix, from: from, to: to),
-            withEmbeddings: withEmbeddings
+            withEmbeddings: withEmbeddings,
+            timeout: readTimeout
         )
     }
 }

@@ -117,8 +117,8 @@ extension Store.Collection {
         where filter: Filter? = nil,
         withEmbeddings: Bool = false
     ) async throws(MoraineError) -> [Hit] {
-        try await store.run { () throws(MoraineError) in
-            try self.search(
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).search(
                 near: query,
                 limit: limit,
                 where: filter,
@@ -136,8 +136,8 @@ extension Store.Collection {
     public func search(near query: [Float], options: SearchOptions) async throws(MoraineError)
         -> [Hit]
     {
-        try await store.run { () throws(MoraineError) in
-            try self.search(near: query, options: options)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).search(near: query, options: options)
         }
     }
 
@@ -154,8 +154,8 @@ extension Store.Collection {
     public func search(near queries: [[Float]], options: SearchOptions) async throws(MoraineError)
         -> [[Hit]]
     {
-        try await store.run { () throws(MoraineError) in
-            try self.search(near: queries, options: options)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).search(near: queries, options: options)
         }
     }
 
@@ -173,8 +173,13 @@ extension Store.Collection {
         where filter: Filter? = nil,
         withEmbeddings: Bool = false
     ) async throws(MoraineError) -> [Hit] {
-        try await store.run { () throws(MoraineError) in
-            try self.search(like: id, limit: limit, where: filter, withEmbeddings: withEmbeddings)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).search(
+                like: id,
+                limit: limit,
+                where: filter,
+                withEmbeddings: withEmbeddings
+            )
         }
     }
 
@@ -186,7 +191,8 @@ extension Store.Collection {
     /// - Throws: what the blocking form throws; `cancelled`.
     public func search(like id: String, options: SearchOptions) async throws(MoraineError) -> [Hit]
     {
-        try await store.run { () throws(MoraineError) in try self.search(like: id, options: options)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).search(like: id, options: options)
         }
     }
 
@@ -199,8 +205,8 @@ extension Store.Collection {
     public func explain(near query: [Float], options: SearchOptions = SearchOptions())
         async throws(MoraineError) -> (hits: [Hit], plan: SearchPlan)
     {
-        try await store.run { () throws(MoraineError) in
-            try self.explain(near: query, options: options)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).explain(near: query, options: options)
         }
     }
 }

@@ -14,6 +14,13 @@ extension Store {
         /// The store that it is part of.
         public let store: Store
         let shape: CollectionShape
+        /// How long a read through this handle may take, from its call; `nil`: any time.
+        ///
+        /// A read that takes longer throws `deadlineExceeded`, some milliseconds late at most
+        /// unless it waits for a disk. Writes take no notice of it.
+        public var readTimeout: Duration?
+        /// When the read that this copy was made for is to end.
+        private var limit: ReadLimit?
 
         init(store: Store, shape: CollectionShape) {
             self.store = store
@@ -34,7 +41,15 @@ extension Store {
             guard let shape = version.collection(id: shape.id) else {
                 throw Store.unknown(shape.name)
             }
-            return VersionReader(version: version, shape: shape)
+            let limit = limit ?? store.limit(after: readTimeout)
+            return VersionReader(version: version.limited(by: limit), shape: shape)
+        }
+
+        /// A copy for one read, which has begun.
+        func limited(by limit: ReadLimit) -> Collection {
+            var copy = self
+            copy.limit = limit
+            return copy
         }
     }
 }
@@ -146,7 +161,7 @@ extension Store.Collection {
     /// - Parameters:
     ///   - id: the document; an id that none can have is simply not there.
     ///   - withEmbedding: false leaves the embedding out, which saves reading it.
-    /// - Throws: `corrupted`, `inputOutput`, `closed`.
+    /// - Throws: `corrupted`, `inputOutput`, `closed`, `deadlineExceeded`.
     public func get(_ id: String, withEmbedding: Bool = true) throws(MoraineError)
         -> StoredDocument?
     {
@@ -162,7 +177,7 @@ extension Store.Collection {
     /// - Parameters:
     ///   - ids: the documents; an id may stand there twice.
     ///   - withEmbeddings: false leaves embeddings out.
-    /// - Throws: `corrupted`, `inputOutput`, `closed`.
+    /// - Throws: `corrupted`, `inputOutput`, `closed`, `deadlineExceeded`.
     public func get(_ ids: [String], withEmbeddings: Bool = true) throws(MoraineError)
         -> [StoredDocument?]
     {
@@ -175,7 +190,7 @@ extension Store.Collection {
     /// How many documents there are; blocks.
     ///
     /// - Parameter filter: which documents count; `nil` for all.
-    /// - Throws: `invalidFilter`, `corrupted`, `inputOutput`, `closed`.
+    /// - Throws: `invalidFilter`, `corrupted`, `inputOutput`, `closed`, `deadlineExceeded`.
     public func count(where filter: Filter? = nil) throws(MoraineError) -> Int {
         try reader().count(where: filter)
     }

@@ -3,11 +3,12 @@
 
 import MoraineEngine
 import MoraineFormat
+import MoraineStorage
 
 /// Documents of one state in id order, read in portions while they are iterated.
 ///
 /// Each iteration begins anew, over the same state. It holds one portion at a time: at most 4,096
-/// documents, and no more once they have passed 1 MiB.
+/// documents, and no more once they have passed 1 MiB. A read timeout is for the whole iteration.
 public struct DocumentSequence: AsyncSequence, Sendable {
     /// A document.
     public typealias Element = StoredDocument
@@ -18,6 +19,7 @@ public struct DocumentSequence: AsyncSequence, Sendable {
     let shape: CollectionShape
     let range: ScanRange
     let withEmbeddings: Bool
+    let timeout: Duration?
 
     /// A new iteration.
     public func makeAsyncIterator() -> Iterator { Iterator(self) }
@@ -25,6 +27,7 @@ public struct DocumentSequence: AsyncSequence, Sendable {
     /// A place in the sequence.
     public struct Iterator: AsyncIteratorProtocol {
         private let sequence: DocumentSequence
+        private let deadline: UInt64
         private var range: ScanRange
         private var documents: ArraySlice<StoredDocument> = []
         /// What reading met behind `documents`.
@@ -38,13 +41,17 @@ public struct DocumentSequence: AsyncSequence, Sendable {
 
         fileprivate init(_ sequence: DocumentSequence) {
             self.sequence = sequence
+            deadline = ReadLimit.deadline(
+                after: sequence.timeout,
+                sequence.snapshot.store.engine.options.clock
+            )
             range = sequence.range
         }
 
         /// The next document; `nil` at the end and after an error.
         ///
         /// - Throws: `corrupted` at the first damaged document, after those before it;
-        ///   `inputOutput`, `closed`, `snapshotExpired`, `cancelled`.
+        ///   `inputOutput`, `closed`, `snapshotExpired`, `cancelled`, `deadlineExceeded`.
         public mutating func next() async throws(MoraineError) -> StoredDocument? {
             if let document = documents.popFirst() { return document }
             if isOver {
@@ -53,7 +60,7 @@ public struct DocumentSequence: AsyncSequence, Sendable {
                 return nil
             }
             isOver = true
-            let portion = try await sequence.read(range, limit: limit)
+            let portion = try await sequence.read(range, limit: limit, until: deadline)
             documents = portion.documents[...]
             error = portion.error
             isOver = portion.isLast
@@ -77,9 +84,12 @@ public struct DocumentSequence: AsyncSequence, Sendable {
         var isLast = true
     }
 
-    fileprivate func read(_ range: ScanRange, limit: Int) async throws(MoraineError) -> Portion {
-        try await snapshot.store.run { () throws(MoraineError) in
-            let reader = VersionReader(version: try snapshot.state(), shape: shape)
+    fileprivate func read(_ range: ScanRange, limit: Int, until deadline: UInt64)
+        async throws(MoraineError) -> Portion
+    {
+        try await snapshot.store.read(until: deadline) { end throws(MoraineError) in
+            let state = try snapshot.state().limited(by: end)
+            let reader = VersionReader(version: state, shape: shape)
             var portion = Portion()
             var byteCount = 0
             do throws(MoraineError) {

@@ -85,9 +85,9 @@ public struct MoraineError: Error, Sendable, Equatable {
         public static let inputOutput = Code(.inputOutput)
         /// A write or sync failed before: the store takes no writes until it is opened again.
         public static let poisoned = Code(.poisoned)
-        /// The task was cancelled before the call began; nothing happened.
+        /// The task was cancelled: before the call began, and nothing happened, or during a read.
         public static let cancelled = Code(.cancelled)
-        /// The process or the machine has no file descriptor left.
+        /// The process or the machine has no file descriptor left, or the process no map.
         public static let tooManyFiles = Code(.tooManyFiles)
         /// The snapshot is older than ``Store/Configuration/maxSnapshotAge``.
         public static let snapshotExpired = Code(.snapshotExpired)
@@ -95,6 +95,8 @@ public struct MoraineError: Error, Sendable, Equatable {
         public static let poolTimeout = Code(.poolTimeout)
         /// Readers keep files that a purge was to remove.
         public static let pinned = Code(.pinned)
+        /// A read took longer than its ``Store/Collection/readTimeout``.
+        public static let deadlineExceeded = Code(.deadlineExceeded)
     }
 
     /// What a caller can act on.

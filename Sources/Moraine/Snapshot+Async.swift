@@ -14,8 +14,8 @@ extension Store.Snapshot {
     public func get(_ id: String, in collection: String, withEmbedding: Bool = true)
         async throws(MoraineError) -> StoredDocument?
     {
-        try await store.run { () throws(MoraineError) in
-            try self.get(id, in: collection, withEmbedding: withEmbedding)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).get(id, in: collection, withEmbedding: withEmbedding)
         }
     }
 
@@ -29,8 +29,8 @@ extension Store.Snapshot {
     public func get(_ ids: [String], in collection: String, withEmbeddings: Bool = true)
         async throws(MoraineError) -> [StoredDocument?]
     {
-        try await store.run { () throws(MoraineError) in
-            try self.get(ids, in: collection, withEmbeddings: withEmbeddings)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).get(ids, in: collection, withEmbeddings: withEmbeddings)
         }
     }
 
@@ -43,8 +43,8 @@ extension Store.Snapshot {
     public func count(in collection: String, where filter: Filter? = nil)
         async throws(MoraineError) -> Int
     {
-        try await store.run { () throws(MoraineError) in
-            try self.count(in: collection, where: filter)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).count(in: collection, where: filter)
         }
     }
 
@@ -71,7 +71,8 @@ extension Store.Snapshot {
             snapshot: self,
             shape: try reader(of: collection).shape,
             range: ScanRange(prefix: prefix, from: from, to: to),
-            withEmbeddings: withEmbeddings
+            withEmbeddings: withEmbeddings,
+            timeout: readTimeout
         )
     }
 }

@@ -133,8 +133,8 @@ extension Store.Snapshot {
         where filter: Filter? = nil,
         withEmbeddings: Bool = false
     ) async throws(MoraineError) -> [Hit] {
-        try await store.run { () throws(MoraineError) in
-            try self.search(
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).search(
                 near: query,
                 in: collection,
                 limit: limit,
@@ -154,8 +154,8 @@ extension Store.Snapshot {
     public func search(near query: [Float], in collection: String, options: SearchOptions)
         async throws(MoraineError) -> [Hit]
     {
-        try await store.run { () throws(MoraineError) in
-            try self.search(near: query, in: collection, options: options)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).search(near: query, in: collection, options: options)
         }
     }
 
@@ -173,8 +173,8 @@ extension Store.Snapshot {
     public func search(near queries: [[Float]], in collection: String, options: SearchOptions)
         async throws(MoraineError) -> [[Hit]]
     {
-        try await store.run { () throws(MoraineError) in
-            try self.search(near: queries, in: collection, options: options)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).search(near: queries, in: collection, options: options)
         }
     }
 
@@ -194,8 +194,8 @@ extension Store.Snapshot {
         where filter: Filter? = nil,
         withEmbeddings: Bool = false
     ) async throws(MoraineError) -> [Hit] {
-        try await store.run { () throws(MoraineError) in
-            try self.search(
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).search(
                 like: id,
                 in: collection,
                 limit: limit,
@@ -215,8 +215,8 @@ extension Store.Snapshot {
     public func search(like id: String, in collection: String, options: SearchOptions)
         async throws(MoraineError) -> [Hit]
     {
-        try await store.run { () throws(MoraineError) in
-            try self.search(like: id, in: collection, options: options)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).search(like: id, in: collection, options: options)
         }
     }
 
@@ -232,8 +232,8 @@ extension Store.Snapshot {
         in collection: String,
         options: SearchOptions = SearchOptions()
     ) async throws(MoraineError) -> (hits: [Hit], plan: SearchPlan) {
-        try await store.run { () throws(MoraineError) in
-            try self.explain(near: query, in: collection, options: options)
+        try await store.read(within: readTimeout) { end throws(MoraineError) in
+            try self.limited(by: end).explain(near: query, in: collection, options: options)
         }
     }
 }

@@ -15,6 +15,13 @@ extension Store {
         /// The store that it shows.
         public let store: Store
         let pin: Pin
+        /// How long a read through this handle may take, from its call; `nil`: any time.
+        ///
+        /// A read that takes longer throws `deadlineExceeded`, some milliseconds late at most
+        /// unless it waits for a disk. Writes take no notice of it.
+        public var readTimeout: Duration?
+        /// When the read that this copy was made for is to end.
+        private var limit: ReadLimit?
 
         init(store: Store, pin: Pin) {
             self.store = store
@@ -44,7 +51,15 @@ extension Store {
             guard let shape = state.collection(collection) else {
                 throw Store.unknown(collection)
             }
-            return VersionReader(version: state, shape: shape)
+            let limit = limit ?? store.limit(after: readTimeout)
+            return VersionReader(version: state.limited(by: limit), shape: shape)
+        }
+
+        /// A copy for one read, which has begun.
+        func limited(by limit: ReadLimit) -> Snapshot {
+            var copy = self
+            copy.limit = limit
+            return copy
         }
 
         /// The version behind it, to be held for one read.

@@ -49,6 +49,14 @@ extension Store {
         public let blockCacheMissCount: UInt64
         /// Bytes of document blocks in memory.
         public let blockCacheByteCount: Int
+        /// Segment files that are open, at most ``Store/Configuration/openFileCount``; not counted
+        /// in a read-only store.
+        public let openFileCount: Int
+        /// Files of the newest state that are mapped into memory.
+        ///
+        /// All stores of a process may map three quarters of what the system allows it
+        /// (`vm.max_map_count`); then opening and checkpoints throw `tooManyFiles`.
+        public let mappedFileCount: Int
         /// What the last background work failed with, `nil` when it did not.
         public let lastBackgroundError: MoraineError?
         /// Why the store takes no writes until it is opened again, `nil` when it does.
@@ -166,6 +174,8 @@ extension Store {
             blockCacheHitCount = statistics.blockCacheHits
             blockCacheMissCount = statistics.blockCacheMisses
             blockCacheByteCount = statistics.blockCacheByteCount
+            openFileCount = statistics.openFileCount
+            mappedFileCount = statistics.mappedFileCount
             lastBackgroundError = statistics.lastBackgroundError.map { MoraineError($0) }
             poison = statistics.poison.map { MoraineError($0) }
             compactionCount = statistics.compactions.count

@@ -145,6 +145,34 @@ extension Store {
         return try outcome.get()
     }
 
+    /// Runs a read on a thread of the store's own; it ends early when its time, which begins now, is
+    /// over, or its task is cancelled.
+    func read<R: Sendable>(
+        within timeout: Duration?,
+        _ body: @escaping @Sendable (ReadLimit) throws(MoraineError) -> R
+    ) async throws(MoraineError) -> R {
+        try await read(until: ReadLimit.deadline(after: timeout, engine.options.clock), body)
+    }
+
+    /// As `read(within:)`, with a deadline in steady nanoseconds of the store's clock.
+    func read<R: Sendable>(
+        until deadline: UInt64,
+        _ body: @escaping @Sendable (ReadLimit) throws(MoraineError) -> R
+    ) async throws(MoraineError) -> R {
+        let clock = engine.options.clock
+        return try await run {
+            (isCancelled: @escaping @Sendable () -> Bool) throws(MoraineError) in
+            try body(ReadLimit(deadline: deadline, clock: clock, isCancelled: isCancelled))
+        }
+    }
+
+    /// The limit of a blocking read that begins now; `nil` without a timeout.
+    func limit(after timeout: Duration?) -> ReadLimit? {
+        guard let timeout else { return nil }
+        let clock = engine.options.clock
+        return ReadLimit(deadline: ReadLimit.deadline(after: timeout, clock), clock: clock)
+    }
+
     static func run<R: Sendable>(
         on queue: WorkQueue,
         _ body: @escaping @Sendable () throws(MoraineError) -> R

@@ -26,7 +26,9 @@ import Synchronization
 /// **Threads.** Everything may be called from any thread or task at the same time.
 ///
 /// **Cancellation.** A task that is cancelled before its call began gets `cancelled`, and nothing
-/// has happened. A call that has begun runs to its end; what it committed stays.
+/// has happened. A read that has begun ends early with the same code; a write that has begun runs
+/// to its end, and what it committed stays. ``Collection/readTimeout`` and
+/// ``Snapshot/readTimeout`` set a time for reads.
 ///
 /// **One writer.** A store is open for writing once: a second open throws `locked`, in this
 /// process or another. Any number of read-only stores may follow, see `refresh()`.

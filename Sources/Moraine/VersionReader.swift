@@ -10,7 +10,8 @@ struct VersionReader: Sendable {
     let shape: CollectionShape
 
     func get(_ id: String, withEmbedding: Bool) throws(StoreError) -> StoredDocument? {
-        try withUTF8(of: id) { id throws(StoreError) in
+        try version.limit?.check()
+        return try withUTF8(of: id) { id throws(StoreError) in
             try version.withDocument(shape, id: id, wantsVector: withEmbedding) {
                 view throws(StoreError) in try StoredDocument(view)
             }

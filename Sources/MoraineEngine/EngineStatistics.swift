@@ -84,6 +84,8 @@ package struct EngineStatistics: Sendable {
     package var isIndexingPaused = false
     /// Descriptors of segment files; those of a reader are not counted.
     package var openFileCount = 0
+    /// Files that the newest version has mapped.
+    package var mappedFileCount = 0
 }
 
 extension Engine {
@@ -105,6 +107,7 @@ extension Engine {
                 result.deadRowCount += view.dead.count
                 result.segmentByteCount += view.segment.byteCount
                 result.derivedByteCount += view.indexes.byteCount
+                result.mappedFileCount += view.mappedFileCount
             }
             if writer == nil {
                 result.memtableByteCount = version.memtables.reduce(0) { $0 + $1.byteCount }

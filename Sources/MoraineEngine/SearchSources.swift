@@ -68,7 +68,9 @@ struct MemoryRows: @unchecked Sendable {
         self.source = source
         self.memtable = memtable
         var evaluator = filter.map { FilterEvaluator($0) }
-        memtable.forEachRow(collectionID: collection.id) { number, row in
+        var meter = ReadMeter(version.limit)
+        try memtable.forEachRow(collectionID: collection.id) { number, row throws(StoreError) in
+            try meter.step()
             guard version.sees(row), let vector = row.pointee.vector else { return }
             vectorCount += 1
             if evaluator != nil {

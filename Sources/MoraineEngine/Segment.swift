@@ -151,4 +151,7 @@ package struct SegmentView: Sendable {
     package internal(set) var indexes = SegmentIndexes()
 
     package var liveRowCount: Int { segment.rowCount - dead.count }
+
+    /// Its files that are mapped: keys, vectors and all that is derived from them.
+    var mappedFileCount: Int { 1 + (segment.vectors == nil ? 0 : 1) + indexes.all.count }
 }

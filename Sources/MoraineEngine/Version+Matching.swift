@@ -13,10 +13,13 @@ extension Version {
     package func count(_ collection: CollectionShape, where filter: Filter) throws(StoreError)
         -> Int
     {
+        try limit?.check()
+        var meter = ReadMeter(limit)
         var count = 0
         var evaluator = FilterEvaluator(filter)
         for memtable in memtables {
-            memtable.forEachRow(collectionID: collection.id) { _, row in
+            try memtable.forEachRow(collectionID: collection.id) { _, row throws(StoreError) in
+                try meter.step()
                 guard sees(row) else { return }
                 // The body was checked when the commit was built or read.
                 var reader = ByteReader(row.pointee.body)
@@ -41,6 +44,8 @@ extension Version {
         _ collection: CollectionShape,
         without dead: DeadRows
     ) throws(StoreError) -> (rows: RowSet, hasColumns: Bool) {
+        try limit?.check()
+        var meter = ReadMeter(limit)
         let rows = view.segment.files.rows(of: collection.id)
         if let columns = view.indexes.columns,
             let found = try columns.matches(filter, collection: collection.id, rows: rows)
@@ -54,6 +59,7 @@ extension Version {
         var evaluator = FilterEvaluator(filter)
         let documents = view.segment.files.documents
         try documents.forEachRecord(in: rows) { row, record throws(StoreError) in
+            try meter.step()
             guard !dead.isDead(row) else { return true }
             do throws(FormatError) {
                 if try evaluator.matches(record.metadata) { passing.insert(row) }

@@ -48,6 +48,8 @@ extension Version {
         wantsVectors: Bool,
         _ visit: (DocumentView) throws(StoreError) -> Bool
     ) throws(StoreError) {
+        try limit?.check()
+        var meter = ReadMeter(limit)
         var sources: [ScanSource] = []
         let start = range.start
         let end = range.end
@@ -58,11 +60,12 @@ extension Version {
         }
         for view in segments where !view.segment.files.rows(of: collection.id).isEmpty {
             sources.append(
-                .segment(try SegmentScan(view, collection.id, now: now, from: start, to: end))
+                .segment(try SegmentScan(view, collection.id, self, from: start, to: end))
             )
         }
         var merge = ScanMerge(sources)
         while let index = try merge.next() {
+            try meter.step()
             let document: DocumentView?
             switch merge.sources[index] {
             case .memory(let scan):
@@ -153,7 +156,7 @@ private struct MemoryScan {
 /// The live rows of a segment in id order, block by block.
 private final class SegmentScan {
     private let view: SegmentView
-    private let now: UInt64
+    private let version: Version
     private var next: UInt32
     private let end: UInt32
     private var row: UInt32 = 0
@@ -163,12 +166,12 @@ private final class SegmentScan {
     init(
         _ view: SegmentView,
         _ collectionID: UInt32,
-        now: UInt64,
+        _ version: Version,
         from: [UInt8],
         to: [UInt8]?
     ) throws(StoreError) {
         self.view = view
-        self.now = now
+        self.version = version
         let rows = view.segment.files.rows(of: collectionID)
         next =
             from.isEmpty
@@ -187,7 +190,7 @@ private final class SegmentScan {
             next += 1
             if !view.dead.isDead(row) {
                 try read()
-                if record?.isExpired(at: now) ?? false { continue }
+                if record?.isExpired(at: version.now) ?? false { continue }
                 return true
             }
         }
@@ -203,6 +206,7 @@ private final class SegmentScan {
             record = try block.record(Int(row - block.firstRow))
             return
         }
+        try version.limit?.check()
         let next = try documents.block(documents.blockNumber(of: row), caching: false)
         record = try next.record(Int(row - next.firstRow))
         block = next

@@ -106,6 +106,7 @@ extension Version {
         _ request: SearchRequest,
         cost: inout SearchCost
     ) throws(StoreError) -> [[Candidate]] {
+        try limit?.check()
         let wanted = request.wanted
         var lists: [[[Candidate]]] = Array(repeating: [], count: queries.count)
         for rows in sources.memory {
@@ -119,6 +120,7 @@ extension Version {
                 scans.append(try source.scan())
                 continue
             }
+            try limit?.check()
             let tops = try graph.nearest(
                 queries,
                 in: source.space,
@@ -136,6 +138,7 @@ extension Version {
                         [queries[place]],
                         in: [try source.scan()],
                         limit: wanted,
+                        within: limit,
                         pool: scanPool
                     )
                     lists[place].append(all[0])
@@ -152,6 +155,7 @@ extension Version {
                 in: scans,
                 limit: wanted,
                 floor: floors.min() ?? 0,
+                within: limit,
                 pool: scanPool
             )
             for (place, list) in found.enumerated() { lists[place].append(list) }

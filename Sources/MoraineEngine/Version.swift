@@ -42,6 +42,8 @@ package final class Version: Sendable {
     let scanPool: ScanPool
     /// The time of its reader: what expires at or before it is not there.
     package let now: UInt64
+    /// When its reader's reads are to end; `nil` for never.
+    package let limit: ReadLimit?
     /// False when no document ever expires, so that the time does not matter.
     let hasExpiries: Bool
 
@@ -52,7 +54,8 @@ package final class Version: Sendable {
         memtables: [MemTable],
         segments: [SegmentView],
         scanPool: ScanPool,
-        now: UInt64 = 0
+        now: UInt64 = 0,
+        limit: ReadLimit? = nil
     ) {
         self.now = max(now, time)
         hasExpiries =
@@ -64,6 +67,7 @@ package final class Version: Sendable {
         self.memtables = memtables
         self.segments = segments
         self.scanPool = scanPool
+        self.limit = limit
     }
 
     /// The same state for a reader at a later time.
@@ -76,7 +80,24 @@ package final class Version: Sendable {
             memtables: memtables,
             segments: segments,
             scanPool: scanPool,
-            now: now
+            now: now,
+            limit: limit
+        )
+    }
+
+    /// The same state for a reader whose reads end early: scans, counts, searches and hashes then
+    /// throw `cancelled` or `deadline-exceeded`.
+    package func limited(by limit: ReadLimit?) -> Version {
+        guard let limit else { return self }
+        return Version(
+            lsn: lsn,
+            time: time,
+            table: table,
+            memtables: memtables,
+            segments: segments,
+            scanPool: scanPool,
+            now: now,
+            limit: limit
         )
     }
 
@@ -146,9 +167,12 @@ package final class Version: Sendable {
 
     /// How many documents a collection has.
     package func count(_ collection: CollectionShape) throws(StoreError) -> Int {
+        try limit?.check()
+        var meter = ReadMeter(limit)
         var count = 0
         for memtable in memtables {
-            memtable.forEachRow(collectionID: collection.id) { _, row in
+            try memtable.forEachRow(collectionID: collection.id) { _, row throws(StoreError) in
+                try meter.step()
                 if sees(row) { count += 1 }
             }
         }

@@ -35,7 +35,11 @@ package struct FileError: Error, Sendable, Equatable {
     }
 
     /// The system's sentence for the errno.
-    package var reason: String { String(cString: strerror(errorNumber)) }
+    package var reason: String {
+        isOutOfMaps
+            ? "the process has mapped as many files as it may"
+            : String(cString: strerror(errorNumber))
+    }
 
     /// True when a lock is refused because somebody else holds it.
     package var isHeldByOther: Bool { operation == .lock && errorNumber == EWOULDBLOCK }
@@ -45,6 +49,9 @@ package struct FileError: Error, Sendable, Equatable {
 
     /// True when the process or the machine has no descriptor left.
     package var isOutOfDescriptors: Bool { errorNumber == EMFILE || errorNumber == ENFILE }
+
+    /// True when the process may map no more files.
+    package var isOutOfMaps: Bool { operation == .map && errorNumber == ENOMEM }
 
     /// True when there is nothing at the path.
     package var isNotFound: Bool { errorNumber == ENOENT || errorNumber == ENOTDIR }

@@ -18,10 +18,12 @@ final class PosixFile: File {
     private let descriptor: Int32
     /// Bit 0 says that close was asked for; the bits above count the calls that are under way.
     private let users = Atomic<UInt64>(0)
+    private let maps: MapBudget
 
-    init(path: String, descriptor: Int32) {
+    init(path: String, descriptor: Int32, maps: MapBudget) {
         self.path = path
         self.descriptor = descriptor
+        self.maps = maps
     }
 
     deinit { close() }
@@ -87,12 +89,19 @@ final class PosixFile: File {
         if count == 0 {
             return Mapping(bytes: UnsafeRawBufferPointer(start: nil, count: 0)) { _ in }
         }
+        guard maps.take() else { throw failure(.map, ENOMEM) }
         guard
             let address = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, 0),
             address != MAP_FAILED
-        else { throw failure(.map, errno) }
-        return Mapping(bytes: UnsafeRawBufferPointer(start: address, count: count)) { bytes in
+        else {
+            let number = errno
+            maps.giveBack()
+            throw failure(.map, number)
+        }
+        return Mapping(bytes: UnsafeRawBufferPointer(start: address, count: count)) {
+            [maps] bytes in
             munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+            maps.giveBack()
         }
     }
 

@@ -11,7 +11,10 @@ import CKernels
 
 /// Files, folders and locks of the operating system.
 package struct PosixFileSystem: FileSystem {
-    package init() {}
+    private let maps: MapBudget
+
+    /// - Parameter maps: counts the files that are mapped.
+    package init(maps: MapBudget = .shared) { self.maps = maps }
 
     package func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
         let flags: Int32 =
@@ -21,7 +24,7 @@ package struct PosixFileSystem: FileSystem {
             case .createNew: O_RDWR | O_CREAT | O_EXCL
             }
         let descriptor = try openRegular(path, flags, for: .open)
-        return PosixFile(path: path, descriptor: descriptor)
+        return PosixFile(path: path, descriptor: descriptor, maps: maps)
     }
 
     package func list(_ path: String) throws(FileError) -> [DirectoryEntry] {

@@ -38,6 +38,7 @@ package struct StoreError: Error, Sendable {
         case snapshotExpired = "snapshot-expired"
         case poolTimeout = "pool-timeout"
         case pinned = "pinned"
+        case deadlineExceeded = "deadline-exceeded"
     }
 
     package let code: Code
@@ -78,7 +79,7 @@ package struct StoreError: Error, Sendable {
         let code: Code
         if error.isNoSpace {
             code = .noSpace
-        } else if error.isOutOfDescriptors {
+        } else if error.isOutOfDescriptors || error.isOutOfMaps {
             code = .tooManyFiles
         } else if error.isPermission {
             code = .permissionDenied

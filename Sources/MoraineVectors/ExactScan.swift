@@ -25,21 +25,30 @@ package enum ExactScan {
     ///   - sources: the spaces, in any order; those next to each other should lie near each other.
     ///   - limit: rows to keep for each query; 0 or more.
     ///   - floor: candidates with a smaller key are of no interest for any query.
+    ///   - within: when to end early; asked before each share of the work.
     /// - Returns: for each query the candidates of the sources, one source after the other, each
     ///   nearest first, equal scores by row. Among them are the best `limit` of all sources; more
     ///   only where `Candidate.nearest` has to choose. Its choice is the same whatever the number
     ///   of threads.
-    /// - Throws: `corrupted` when a chunk fails its checksum.
+    /// - Throws: `corrupted` when a chunk fails its checksum; what `within` throws.
     package static func nearest(
         _ queries: [QueryVector],
         in sources: [ScanSource],
         limit: Int,
         floor: UInt32 = 0,
+        within: ReadLimit? = nil,
         pool: ScanPool
     ) throws(StoreError) -> [[Candidate]] {
         let byteCount = sources.reduce(0) { $0 + $1.byteCount }
         let width = byteCount < parallelByteCount ? 1 : pool.width
-        let work = ScanWork(queries, sources, limit: limit, floor: floor, threadCount: width)
+        let work = ScanWork(
+            queries,
+            sources,
+            limit: limit,
+            floor: floor,
+            within: within,
+            threadCount: width
+        )
         pool.run(jobs: min(width, work.shares.count)) { _ in work.run() }
         return try work.candidates()
     }

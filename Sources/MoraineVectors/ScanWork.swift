@@ -86,6 +86,7 @@ final class ScanWork: Sendable {
     /// For each source with codes a bound for each query, unless one cannot be bounded.
     private let bounds: [[CodeBound]?]
     private let limit: Int
+    private let within: ReadLimit?
     private let taken = Atomic(0)
     private let outcome: Mutex<Outcome>
 
@@ -94,8 +95,10 @@ final class ScanWork: Sendable {
         _ sources: [ScanSource],
         limit: Int,
         floor: UInt32,
+        within: ReadLimit? = nil,
         threadCount: Int
     ) {
+        self.within = within
         self.queries = queries
         self.sources = sources
         bounds = sources.map { source in
@@ -138,6 +141,7 @@ final class ScanWork: Sendable {
         do throws(StoreError) {
             var part: Part?
             while let share = next() {
+                try within?.check()
                 var tops: [TopK]
                 if let old = part, old.source == share.source {
                     tops = old.tops

@@ -331,3 +331,22 @@ import moraine_cli
         #expect(error.text.contains("standard output"))
     }
 }
+
+extension ReadingTests {
+    @Test func aTimeoutEndsReadsWithTheCodeOfCancellation() {
+        fill()
+        for command in [
+            ["count", "@", "c"], ["scan", "@", "c", "--json"], ["get", "@", "c", "a"],
+            ["search", "@", "c", "--like", "a"], ["hash", "@"], ["dump", "@"],
+        ] {
+            #expect(place.run(command + ["--timeout", "1h"]).code == 0, "\(command)")
+            let late = place.run(command + ["--timeout", "0s"])
+            #expect(late.code == 32, "\(command)")
+            #expect(late.output.isEmpty)
+            #expect(late.error.contains("time is over"), "\(late.error)")
+        }
+        for word in ["", "5", "s", "-1s", "1d", "99999999999s"] {
+            #expect(place.run("count", "@", "c", "--timeout", word).code == 16, "\(word)")
+        }
+    }
+}

@@ -60,7 +60,7 @@ extension ExitCode {
         case .notAStore, .newerFormat, .locked, .readOnly, .closed, .noSpace, .permissionDenied,
             .inputOutput, .poisoned, .tooManyFiles, .snapshotExpired, .poolTimeout, .pinned:
             self = .operational
-        case .cancelled: self = .cancelled
+        case .cancelled, .deadlineExceeded: self = .cancelled
         case .invalidArgument, .invalidID, .invalidName, .invalidText, .invalidMetadata,
             .invalidVector, .invalidFilter, .wrongDimension, .tooLarge, .collectionMismatch,
             .collectionExists:

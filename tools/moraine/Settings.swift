@@ -1,6 +1,7 @@
 // From options and environment to an open store.
 
 import MoraineEngine
+import MoraineFiles
 import MoraineFormat
 import MoraineStorage
 
@@ -14,14 +15,22 @@ enum Access {
 extension Option {
     static let json = Option("--json", nil, "print JSON instead of a table")
 
-    /// For every command that opens a store to read.
+    /// For every command that opens a store.
+    static let memory = Option(
+        "--memory-bytes",
+        "N",
+        "budget for all memory (MORAINE_MEMORY_BYTES)"
+    )
+
+    /// For every command that reads documents.
     static let reading = [
-        Option("--memory-bytes", "N", "budget for all memory (MORAINE_MEMORY_BYTES)")
+        Option("--timeout", "TIME", "end after 500ms, 10s, 2m or 1h, with exit code 32"),
+        memory,
     ]
 
     /// For every command that opens a store to write.
     static let writing =
-        reading + [
+        [memory] + [
             Option(
                 "--memtable-bytes",
                 "N",
@@ -60,8 +69,37 @@ extension Call {
         _ folder: String,
         _ body: (Version) throws(Failure) -> R
     ) throws(Failure) -> R {
-        try withStore(folder, .read) { engine throws(Failure) in
-            try body(try engineCall { () throws(StoreError) in try engine.version() })
+        // The time begins before the store is opened, which may read a log.
+        let limit = try readLimit()
+        return try withStore(folder, .read) { engine throws(Failure) in
+            let version = try engineCall { () throws(StoreError) in try engine.version() }
+            try engineCall { () throws(StoreError) in try limit?.check() }
+            return try body(version.limited(by: limit))
+        }
+    }
+
+    /// What `--timeout` says; `nil` when it is not given.
+    func readLimit() throws(Failure) -> ReadLimit? {
+        guard let text = arguments["--timeout"] else { return nil }
+        guard let timeout = Self.duration(text) else {
+            throw Failure(
+                .usage,
+                "--timeout must be a time like 500ms, 10s, 2m or 1h, not \"\(visible(text))\""
+            )
+        }
+        let clock = SystemClock()
+        return ReadLimit(deadline: ReadLimit.deadline(after: timeout, clock), clock: clock)
+    }
+
+    private static func duration(_ text: String) -> Duration? {
+        let digits = text.prefix { ("0"..."9").contains($0) }
+        guard let count = Int64(digits), count <= 1_000_000_000 else { return nil }
+        switch text.dropFirst(digits.count) {
+        case "ms": return .milliseconds(count)
+        case "s": return .seconds(count)
+        case "m": return .seconds(count * 60)
+        case "h": return .seconds(count * 3_600)
+        default: return nil
         }
     }
 

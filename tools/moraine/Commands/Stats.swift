@@ -12,7 +12,7 @@ extension Command {
         "stats",
         "print figures of a store",
         positionals: [Positional("STORE", "the folder of the store")],
-        options: [.json] + Option.reading,
+        options: [.json, .memory],
         notes: [
             """
             Rows are those of segments, dead ones included: replaced or deleted, and not yet merged

@@ -10,7 +10,7 @@ extension Command {
         "verify",
         "check every byte of a store",
         positionals: [Positional("STORE", "the folder of the store")],
-        options: [.json] + Option.reading,
+        options: [.json, .memory],
         notes: [
             "Findings go to standard output, with file and offset; exit code 4 when there is one. "
                 + "Changes\nnothing, and may run beside a writer."
