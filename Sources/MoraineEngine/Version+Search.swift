@@ -50,20 +50,23 @@ extension Version {
                 found: "\(queries.count)"
             )
         }
-        var vectors: [QueryVector] = []
-        vectors.reserveCapacity(queries.count / width)
-        for start in stride(from: 0, to: queries.count, by: width) {
-            let query = UnsafeBufferPointer(rebasing: queries[start..<(start + width)])
-            vectors.append(try vector(query, of: collection))
-        }
         let sources = try SearchSources(self, collection, request)
         let batch = Self.batchCount
-        let jobs = (vectors.count + batch - 1) / batch
+        let queryCount = queries.count / width
+        let jobs = (queryCount + batch - 1) / batch
         let answers = Mutex<[Int: Result<[[SearchHit]], StoreError>]>([:])
-        let all = vectors
+        // The caller keeps the numbers until all jobs have ended.
+        nonisolated(unsafe) let numbers = queries
         scanPool.run(jobs: jobs) { job in
-            let part = Array(all[(job * batch)..<min((job + 1) * batch, all.count)])
             let answer = Result { () throws(StoreError) in
+                var part: [QueryVector] = []
+                part.reserveCapacity(batch)
+                for place in (job * batch)..<min((job + 1) * batch, queryCount) {
+                    let query = numbers[(place * width)..<((place + 1) * width)]
+                    part.append(
+                        try self.vector(UnsafeBufferPointer(rebasing: query), of: collection)
+                    )
+                }
                 var cost = SearchCost()
                 let lists = try self.candidates(sources, part, request, cost: &cost)
                 var hits: [[SearchHit]] = []
@@ -74,7 +77,7 @@ extension Version {
             answers.withLock { $0[job] = answer }
         }
         var hits: [[SearchHit]] = []
-        hits.reserveCapacity(vectors.count)
+        hits.reserveCapacity(queryCount)
         for job in 0..<jobs {
             guard let answer = answers.withLock({ $0[job] }) else { continue }
             hits += try answer.get()
@@ -121,17 +124,18 @@ extension Version {
                 continue
             }
             try limit?.check()
-            let tops = try graph.nearest(
+            let found = try graph.nearest(
                 queries,
                 in: source.space,
+                source: source.source,
                 limit: wanted,
                 width: width,
                 isHidden: source.isHidden,
                 cost: &cost
             )
-            for (place, top) in tops.enumerated() {
-                if top.count >= min(wanted, source.findableCount) {
-                    lists[place].append(top.sorted(source: source.source))
+            for (place, list) in found.enumerated() {
+                if list.count >= min(wanted, source.findableCount) {
+                    lists[place].append(list)
                 } else {
                     // Rows that do not count took the places of those that do: look at all.
                     let all = try ExactScan.nearest(

@@ -9,8 +9,10 @@ package final class QueryVector: Sendable {
     package let metric: Metric
     package let dimensions: Int
     package let norm: Float
-    /// `dimensions` floats at a multiple of 64 bytes.
     // Written in init only, freed in deinit.
+    private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
+    /// `dimensions` floats at a multiple of 64 bytes.
+    // Written in init only, part of `memory`.
     package nonisolated(unsafe) let values: UnsafePointer<Float>
     /// Written once by the C target, never changed.
     private nonisolated(unsafe) let kernels: UnsafePointer<mk_kernels>
@@ -28,17 +30,19 @@ package final class QueryVector: Sendable {
         self.metric = metric
         self.kernels = kernels
         dimensions = values.count
-        let copy = UnsafeMutableRawPointer.allocate(
-            byteCount: max(values.count, 1) * 4,
-            alignment: 64
-        ).bindMemory(to: Float.self, capacity: values.count)
+        // Aligned by hand: an allocator takes memory apart for an alignment that is not its own.
+        memory = .allocate(byteCount: values.count * 4 + 64, alignment: 16)
+        let copy = memory.alignedUp(toMultipleOf: 64).bindMemory(
+            to: Float.self,
+            capacity: values.count
+        )
         if let source = values.baseAddress {
             copy.initialize(from: source, count: values.count)
         }
         self.values = UnsafePointer(copy)
     }
 
-    deinit { UnsafeMutableRawPointer(mutating: values).deallocate() }
+    deinit { memory.deallocate() }
 
     /// The score of one vector.
     ///

@@ -145,7 +145,7 @@ extension Candidate {
         id: (Candidate) throws(E) -> [UInt8]
     ) throws(E) -> [Candidate] {
         if lists.count == 1, lists[0].first?.source == lists[0].last?.source {
-            return Array(lists[0].prefix(max(0, limit)))
+            return lists[0].count <= limit ? lists[0] : Array(lists[0].prefix(max(0, limit)))
         }
         // Places make the sort stable: candidates of one source keep their order.
         var all = lists.flatMap { $0 }.enumerated().map { (place: $0, candidate: $1) }

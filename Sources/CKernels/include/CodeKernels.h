@@ -71,6 +71,22 @@ static inline void mk_fetch_code(const uint8_t *code, size_t n) {
     for (size_t i = 0; i < n; i += 64) __builtin_prefetch(code + i);
 }
 
+// How many of the first n keys, which descend, are not below a key.
+//
+// Halves down to 64, then counts: where a key belongs cannot be foretold, and a count without a
+// branch for each key takes several at a time.
+static inline size_t mk_rank(const int32_t *keys, size_t n, int32_t key) {
+    size_t low = 0, end = n;
+    while (end - low > 64) {
+        size_t middle = (low + end) / 2;
+        if (keys[middle] >= key) low = middle + 1;
+        else end = middle;
+    }
+    int32_t passed = 0;
+    for (size_t i = low; i < end; i++) passed += keys[i] >= key;
+    return low + (size_t)passed;
+}
+
 // The values of a code as a query: out[i] = code[i] - 128. Returns 128 * sum(out[i]), what a
 // result is too large by.
 static inline int32_t mk_code_as_query(const uint8_t *code, size_t n, int8_t *out) {

@@ -23,8 +23,7 @@ package final class GraphSearch {
     private let links: GraphLinks
     private let visited: UnsafeMutablePointer<UInt16>
     private var epoch: UInt16 = 0
-    private var pool: UnsafeMutablePointer<UInt64>
-    private var poolCapacity = 256
+    private var pool = GraphPool(capacity: 256)
     private let fresh: UnsafeMutablePointer<UInt32>
     private let products: UnsafeMutablePointer<Int32>
     /// Room for a query of the codes' stride, at a multiple of 64 bytes.
@@ -39,7 +38,6 @@ package final class GraphSearch {
         self.links = links
         visited = .allocate(capacity: max(1, codes.count))
         visited.initialize(repeating: 0, count: codes.count)
-        pool = .allocate(capacity: poolCapacity)
         fresh = .allocate(capacity: GraphWalk.batch)
         products = .allocate(capacity: GraphWalk.batch)
         values = UnsafeMutableRawPointer.allocate(byteCount: codes.stride, alignment: 64)
@@ -57,15 +55,11 @@ package final class GraphSearch {
 
     /// The node at a place of the pool.
     @inline(__always)
-    package func node(_ place: Int) -> UInt32 {
-        UInt32(truncatingIfNeeded: pool[place] & (GraphWalk.expanded - 1))
-    }
+    package func node(_ place: Int) -> UInt32 { pool.nodes[place] & ~GraphPool.expanded }
 
     /// The key of the node at a place of the pool.
     @inline(__always)
-    package func key(_ place: Int) -> Int32 {
-        Int32(bitPattern: UInt32(truncatingIfNeeded: pool[place] >> 32) ^ 0x8000_0000)
-    }
+    package func key(_ place: Int) -> Int32 { pool.keys[place] }
 
     /// Fills the pool with the nodes nearest to the query that a search finds, nearest first.
     ///
@@ -78,10 +72,9 @@ package final class GraphSearch {
         width: Int
     ) {
         precondition(entries.count <= GraphWalk.batch && width > 0)
-        if poolCapacity < width {
+        if pool.capacity < width {
             pool.deallocate()
-            poolCapacity = width
-            pool = .allocate(capacity: poolCapacity)
+            pool = GraphPool(capacity: width)
         }
         epoch &+= 1
         if epoch == 0 {
@@ -111,7 +104,6 @@ package final class GraphSearch {
 private struct GraphWalk {
     /// As many as are compared at once: entries, or the links of a node.
     static let batch = 64
-    static let expanded: UInt64 = 1 << 31
 
     let codes: GraphCodes
     let links: GraphLinks
@@ -119,8 +111,7 @@ private struct GraphWalk {
     let width: Int
     let mark: UInt16
     let visited: UnsafeMutablePointer<UInt16>
-    /// Nearest first: key with its sign bit turned, `expanded`, node.
-    let pool: UnsafeMutablePointer<UInt64>
+    let pool: GraphPool
     /// Nodes whose codes were asked for and are to be compared next.
     let fresh: UnsafeMutablePointer<UInt32>
     let products: UnsafeMutablePointer<Int32>
@@ -146,11 +137,11 @@ private struct GraphWalk {
     @inline(__always)
     mutating func advance() -> Bool {
         if freshCount > 0 { place = min(place, compare()) }
-        while place < count, pool[place] & Self.expanded != 0 { place &+= 1 }
+        while place < count, pool.nodes[place] & GraphPool.expanded != 0 { place &+= 1 }
         guard place < count else { return false }
-        let word = pool[place]
-        pool[place] = word | Self.expanded
-        let row = links.row(UInt32(truncatingIfNeeded: word))
+        let node = pool.nodes[place]
+        pool.nodes[place] = node | GraphPool.expanded
+        let row = links.row(node)
         freshCount = 0
         for index in 0..<links.stride {
             let node = mk_load_shared(row + index)
@@ -186,37 +177,56 @@ private struct GraphWalk {
         for index in 0..<freshCount {
             let node = fresh[index]
             let key = query.key(products[index], node, codes)
-            let high = UInt64(UInt32(bitPattern: key) ^ 0x8000_0000) << 32
             if count == width {
-                guard high > pool[count &- 1] & 0xFFFF_FFFF_0000_0000 else { continue }
+                guard key > pool.keys[count &- 1] else { continue }
             } else {
                 count &+= 1
             }
-            let low = rank(of: high, in: pool, count &- 1)
-            (pool + low + 1).update(from: pool + low, count: count &- 1 &- low)
-            pool[low] = high | UInt64(node)
+            let place = pool.insert(node, key, count: count)
             let row = links.row(node)
             mk_prefetch(row)
             mk_prefetch(row + 16)
-            if low < first { first = low }
+            if place < first { first = place }
         }
         return first
     }
 }
 
-/// How many of the first `count` words of a descending pool are not below `high`.
+/// The nodes that a search keeps, nearest first, and their keys beside them.
 ///
-/// Without a branch for each step: where a key belongs cannot be foretold.
-@inline(__always)
-private func rank(of high: UInt64, in pool: UnsafeMutablePointer<UInt64>, _ count: Int) -> Int {
-    var low = 0
-    var left = count
-    while left > 0 {
-        let half = (left &+ 1) &>> 1
-        low &+= pool[low &+ half &- 1] | 0xFFFF_FFFF >= high ? half : 0
-        left &-= half
+/// Whoever makes one frees it.
+private struct GraphPool {
+    /// Set in a node that was expanded.
+    static let expanded: UInt32 = 1 << 31
+
+    let capacity: Int
+    let keys: UnsafeMutablePointer<Int32>
+    let nodes: UnsafeMutablePointer<UInt32>
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        keys = .allocate(capacity: capacity)
+        nodes = .allocate(capacity: capacity)
     }
-    return low
+
+    func deallocate() {
+        keys.deallocate()
+        nodes.deallocate()
+    }
+
+    /// Puts a node behind those that are not farther; returns its place.
+    ///
+    /// - Parameter count: the nodes with the new one; what was at its last place is lost.
+    @inline(__always)
+    func insert(_ node: UInt32, _ key: Int32, count: Int) -> Int {
+        let place = mk_rank(keys, count &- 1, key)
+        let moved = count &- 1 &- place
+        (keys + place + 1).update(from: keys + place, count: moved)
+        (nodes + place + 1).update(from: nodes + place, count: moved)
+        keys[place] = key
+        nodes[place] = node
+        return place
+    }
 }
 
 /// A finished graph.

@@ -34,28 +34,31 @@ extension GraphSpace {
     ///
     /// - Parameters:
     ///   - vectors: the space that the codes were made from.
+    ///   - source: what the rows belong to, for the candidates.
     ///   - limit: rows to find; 1 or more.
     ///   - width: nodes that the search keeps (`ef`); at least `limit` are.
     ///   - isHidden: rows to leave out.
-    /// - Returns: at most `limit` rows for each query; fewer when the search met fewer that are
-    ///   not hidden.
+    /// - Returns: at most `limit` rows for each query, nearest first, equal scores by row; fewer
+    ///   when the search met fewer that are not hidden.
     /// - Throws: `corrupted` when a chunk that is touched fails its checksum.
     package func nearest(
         _ queries: [QueryVector],
         in vectors: VectorSpace,
+        source: Int,
         limit: Int,
         width: Int,
         isHidden: (UInt32) -> Bool,
         cost: inout SearchCost
-    ) throws(StoreError) -> [TopK] {
-        let (tops, spent) = try withSearch {
+    ) throws(StoreError) -> [[Candidate]] {
+        let (lists, spent) = try withSearch {
             search,
             view,
-            duplicates throws(StoreError) -> ([TopK], SearchCost) in
+            duplicates throws(StoreError) -> ([[Candidate]], SearchCost) in
             let before = search.comparisonCount
             var spent = SearchCost()
-            var tops: [TopK] = []
-            tops.reserveCapacity(queries.count)
+            var lists: [[Candidate]] = []
+            lists.reserveCapacity(queries.count)
+            // Used again for each query.
             var found: [Found] = []
             for query in queries {
                 let coded = GraphQuery(query, for: codes, in: search.values)
@@ -63,19 +66,14 @@ extension GraphSpace {
                     search.run(coded, from: $0, width: max(width, limit))
                 }
                 try take(search, duplicates, vectors, limit, isHidden, into: &found)
-                var top = TopK(capacity: limit)
-                for one in found {
-                    let score = query.score(one.vector, norm: one.norm)
-                    top.offer(key: Score.key(score, query.metric), row: one.row)
-                }
-                tops.append(top)
                 spent.vectorCount += found.count
+                lists.append(Self.ranked(&found, query, source: source, limit: limit))
             }
             spent.codeCount = search.comparisonCount - before
-            return (tops, spent)
+            return (lists, spent)
         }
         cost += spent
-        return tops
+        return lists
     }
 
     /// The rows of the nearest nodes that a search found, and asks for their vectors.
@@ -97,10 +95,14 @@ extension GraphSpace {
             while true {
                 let row = try vectors.row(Int(ordinal))
                 if !isHidden(row) {
-                    let vector = try vectors.vector(Int(ordinal))
-                    for line in 0..<4 { mk_prefetch(vector + 16 * line) }
-                    let norm = try vectors.norm(Int(ordinal))
-                    found.append(Found(row: row, norm: norm, vector: vector))
+                    let one = Found(
+                        row: row,
+                        vector: try vectors.vector(Int(ordinal)),
+                        norm: try vectors.norms(Int(ordinal)..<(Int(ordinal) + 1))
+                    )
+                    for line in 0..<4 { mk_prefetch(one.vector + 16 * line) }
+                    mk_prefetch(one.norm)
+                    found.append(one)
                 }
                 guard let duplicates else { break }
                 ordinal = duplicates[Int(ordinal)]
@@ -108,10 +110,45 @@ extension GraphSpace {
             }
         }
     }
+
+    /// The nearest of the rows by their vectors.
+    @inline(__always)
+    private static func ranked(
+        _ found: inout [Found],
+        _ query: QueryVector,
+        source: Int,
+        limit: Int
+    ) -> [Candidate] {
+        for place in found.indices {
+            let one = found[place]
+            let score = query.score(one.vector, norm: one.norm.pointee)
+            let key = Score.key(score, query.metric)
+            found[place].rank = UInt64(key) << 32 | UInt64(~one.row)
+        }
+        found.sort { $0.rank > $1.rank }
+        let count = min(limit, found.count)
+        return [Candidate](unsafeUninitializedCapacity: count) { list, initializedCount in
+            for place in 0..<count {
+                let one = found[place]
+                list.initializeElement(
+                    at: place,
+                    to: Candidate(
+                        key: UInt32(truncatingIfNeeded: one.rank >> 32),
+                        source: source,
+                        row: one.row
+                    )
+                )
+            }
+            initializedCount = count
+        }
+    }
 }
 
+/// A row that a search found.
 private struct Found {
     let row: UInt32
-    let norm: Float
     let vector: UnsafePointer<Float>
+    let norm: UnsafePointer<Float>
+    /// Larger for nearer, and with the same score for the smaller row.
+    var rank: UInt64 = 0
 }
