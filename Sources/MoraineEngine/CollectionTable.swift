@@ -29,7 +29,8 @@ package final class CollectionTable: Sendable {
 
     /// All of them, by the bytes of their names.
     package var shapes: [CollectionShape] {
-        byID.values.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+        byID.values.map { (name: Array($0.name.utf8), shape: $0) }
+            .sorted { $0.name.lexicographicallyPrecedes($1.name) }.map(\.shape)
     }
 
     /// This table after a change; `nil` when the change does not fit it.

@@ -27,9 +27,9 @@ extension Writer {
 
     /// Rows that have expired by the time of the floor, some of which may be dead as well.
     private func expiredRowCount(_ segment: Segment) -> Int {
-        segment.files.collections.reduce(0) { sum, collection in
+        segment.files.documents.expiries.reduce(0) { sum, expiry in
             // A segment that cannot be read is not merged for its expired rows.
-            let expired = try? segment.expiredRows(of: collection.shape.id, at: state.floorTime)
+            let expired = try? segment.expiredRows(of: expiry.collectionID, at: state.floorTime)
             return sum + (expired?.count ?? 0)
         }
     }

@@ -215,6 +215,37 @@ struct ExactScanTests {
         #expect(work.shares.count > 10)
     }
 
+    @Test func aScanAsksBeforeEachShareWhetherToGoOn() throws {
+        var random = SplitMix(seed: 39)
+        let fixture = try VectorFixture()
+        let space = FixtureSpace(&random, dimensions: 384, metric: .dot, rows: Array(0..<3000))
+        let read = try #require(
+            fixture.open(fixture.write([space], rowCount: 3000)).spaces.first
+        )
+        let source = ScanSource(space: read, source: 0) { _ in false }
+        let query = try query([Float](repeating: 1, count: 384), .dot)
+        for patience in [0, 1, 5, Int.max] {
+            let asked = Counter()
+            let limit = ReadLimit(deadline: .max, clock: ManualClock()) {
+                asked.count.add(1, ordering: .relaxed).newValue > patience
+            }
+            var code: StoreError.Code?
+            do throws(StoreError) {
+                _ = try ExactScan.nearest(
+                    [query],
+                    in: [source],
+                    limit: 3,
+                    within: limit,
+                    pool: ScanPool(width: 2)
+                )
+            } catch {
+                code = error.code
+            }
+            #expect(code == (patience == .max ? nil : .cancelled))
+            #expect(asked.count.load(ordering: .relaxed) > min(patience, 6))
+        }
+    }
+
     @Test func deadRowsAreOnlyAskedAboutWhenNearEnough() throws {
         var random = SplitMix(seed: 34)
         let fixture = try VectorFixture()
