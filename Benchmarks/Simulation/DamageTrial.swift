@@ -62,6 +62,25 @@ package enum DamageTrial {
         return report
     }
 
+    /// Takes each file away, empties it, and cuts one to sixteen bytes from it.
+    ///
+    /// - Throws: `StoreError` when the store cannot even be made.
+    package static func runOnEveryFile() throws -> DamageReport {
+        let store = try DamageStore(codec: .lz4, salt: 0, seed: 1)
+        var report = DamageReport()
+        for (index, path) in store.paths.enumerated() {
+            let byteCount = store.fileSystem.contents(of: path)?.count ?? 0
+            let damages =
+                [FileDamage.missing(path: path), .cut(path: path, count: 0)]
+                + (1...16).map { .cut(path: path, count: byteCount - $0) }
+            for damage in damages {
+                guard let damaged = damage.applied(to: store, beside: store) else { continue }
+                check(damage, damaged, store.state, UInt64(index), &report)
+            }
+        }
+        return report
+    }
+
     private static func check(
         _ damage: FileDamage,
         _ damaged: SimulatedFileSystem,

@@ -27,6 +27,8 @@ extension History {
         _ = try compareNow()
         _ = try close()
         try verify()
+        try leaveFollower()
+        if plan.meetsOthers, dice.chance(20) { try lie() }
     }
 
     /// Makes the store, sometimes through crashes.
@@ -60,6 +62,7 @@ extension History {
     private func goDown(killing: Bool = false) throws {
         if !fileSystem.isShutDown { fileSystem.crashAt(operation: 1) }
         letGo()
+        try? leaveFollower()
         // Closing a store whose disk is gone must not hang, trap or change anything.
         if let engine { try? engine.close() }
         engine = nil
@@ -78,6 +81,9 @@ extension History {
     /// Opens the store after it went down, sometimes through crashes of the recovery itself.
     private func recover(afterLossOfPower: Bool) throws {
         var isPowerLost = afterLossOfPower
+        if plan.meetsOthers, dice.chance(15) {
+            try salvageCrashed(afterLossOfPower: isPowerLost)
+        }
         while dice.chance(30) {
             fileSystem.crashAt(change: UInt64(dice.number(1..<24)))
             if try open() {
@@ -144,6 +150,37 @@ extension History {
         try recovered(afterLossOfPower: false)
     }
 
+    /// Loses power after a sync that claimed a success it did not have: commits may be lost, but
+    /// what the store shows then is one of its states, or it says that it is damaged.
+    private func lie() throws {
+        guard try open() else { throw SimulationFailure("the store does not open again") }
+        fileSystem.setFaults([
+            Fault(
+                operation: dice.chance(75) ? .sync : .syncDirectory,
+                ordinal: UInt64(dice.number(1..<12)),
+                effect: .lyingSync
+            )
+        ])
+        for _ in 0..<dice.number(5..<30) { _ = try step() }
+        try goDown()
+        do {
+            let engine = try Engine.open(at: Self.folder, options: options)
+            defer { try? engine.close() }
+            let version = try engine.version()
+            let states = model.states + (model.doubtful.map { [$0] } ?? [])
+            guard version.lsn < UInt64(states.count) else {
+                throw SimulationFailure("recovered to LSN \(version.lsn), which never was")
+            }
+            try version.expect(states[Int(version.lsn)])
+            outcome.count("a sync lies: a state as it was")
+        } catch let error as StoreError {
+            guard error.code == .corrupted else {
+                throw SimulationFailure("after a sync that lied: \(error.full)")
+            }
+            outcome.count("a sync lies: damage is met")
+        }
+    }
+
     private func setFault() {
         let ordinal = UInt64(dice.number(1..<40))
         let isOnce = dice.chance(60)
@@ -169,6 +206,7 @@ extension History {
                 $0 + (fileSystem.contents(of: $1)?.count ?? 0)
             }
             fileSystem.setQuota(byteCount: now + dice.number(0..<120_000))
+            outcome.count("fault: the disk is full")
             return note("quota")
         case 4:
             fault = Fault(
@@ -200,6 +238,10 @@ extension History {
             )
         }
         fileSystem.setFaults([fault])
+        outcome.count(
+            fault.effect == .failedSync
+                ? "fault: a sync fails once, then \"succeeds\"" : "fault: \(fault.operation) fails"
+        )
         note("fault \(fault)")
     }
 }

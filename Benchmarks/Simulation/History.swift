@@ -27,6 +27,8 @@ final class History {
     var pendingMerge: PendingCompaction?
     /// What a reader keeps, and what it must show.
     var held: (version: Version, state: ModelState)?
+    /// A reading process beside the writer, and what it showed last.
+    var follower: (engine: Engine, lsn: UInt64)?
     /// A fault or a merge that was given up may have left files that nothing names.
     var mayLeaveFiles = false
     /// A write has failed since the store was opened.
@@ -58,6 +60,9 @@ final class History {
         if dice.chance(30) { clock.advance(milliseconds: UInt32(dice.number(0..<50))) }
         if dice.chance(2) {
             clock.setWall(milliseconds: Self.baseTime + Int64(dice.number(-5000..<5000)))
+        }
+        if plan.meetsOthers, dice.chance(14) {
+            return try dice.chance(35) ? purge() : follow()
         }
         switch dice.number(0..<100) {
         case 0..<64: return try commit(operations())
@@ -92,6 +97,7 @@ final class History {
             return try failed(what, error)
         }
         note(what)
+        outcome.count(String(what.prefix { $0 != "," }))
         if makesSafe { model.makeSafe() }
         return true
     }
@@ -135,6 +141,7 @@ final class History {
             let isFull = plan.durability == .full
             model.acknowledge(next, killSafe: isLogged, powerSafe: isLogged && isFull)
             outcome.commitCount += 1
+            for operation in operations { outcome.count(operation.kind) }
             return true
         } catch {
             if error.code == refusal {
@@ -213,6 +220,7 @@ final class History {
         } catch let error as StoreError {
             return try failed("reading", error)
         }
+        outcome.count("compare")
         note("compared \(model.newest.lsn)")
         return true
     }
@@ -254,7 +262,7 @@ final class History {
         return all
     }
 
-    private func identifier() -> String {
+    func identifier() -> String {
         dice.chance(10) ? "Köln/\(dice.number(0..<6))" : "d\(dice.number(0..<45))"
     }
 
@@ -358,6 +366,19 @@ final class History {
 }
 
 extension ModelOperation {
+    /// What it does, for counting.
+    fileprivate var kind: String {
+        switch self {
+        case .create: "create a collection"
+        case .put(_, _, _, _, _, _, let expiry): expiry > 0 ? "put for a time" : "put"
+        case .delete: "delete"
+        case .rename: "rename a collection"
+        case .drop: "drop a collection"
+        case .deletePrefix: "delete by prefix"
+        case .patch: "patch"
+        }
+    }
+
     /// Adds the operation to a commit.
     func add(to builder: inout BatchBuilder) throws(StoreError) {
         switch self {

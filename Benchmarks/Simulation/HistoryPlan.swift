@@ -23,9 +23,13 @@ struct HistoryPlan {
     ///
     /// Not with low seeds: those that once found something stay the same.
     let makesIndexes: Bool
+    /// There are purges, followers, salvages, and syncs that lie at the end; with high seeds only,
+    /// for the same reason.
+    let meetsOthers: Bool
 
     init(_ dice: inout Dice, seed: UInt64) {
         makesIndexes = seed >= 10_000
+        meetsOthers = seed >= HistorySimulator.firstFullSeed
         durability = dice.pick([
             .full, .full, .full, .full, .full, .relaxed(milliseconds: 20), .bulk,
         ])

@@ -23,6 +23,8 @@ struct ModelDocument: Equatable {
 struct ModelCollection: Equatable {
     let dimensions: Int
     let metric: Metric
+    /// Another for each collection, whatever its name is or becomes.
+    let identity: Int
     var documents: [String: ModelDocument] = [:]
 }
 
@@ -32,6 +34,8 @@ struct ModelState: Equatable {
     /// When the last commit was.
     var time: UInt64 = 0
     var collections: [String: ModelCollection] = [:]
+    /// Collections that were ever made.
+    var createdCount = 0
 }
 
 /// One operation of a commit.
@@ -75,7 +79,12 @@ extension ModelState {
         switch operation {
         case .create(let name, let dimensions, let metric):
             if collections[name] == nil {
-                collections[name] = ModelCollection(dimensions: dimensions, metric: metric)
+                collections[name] = ModelCollection(
+                    dimensions: dimensions,
+                    metric: metric,
+                    identity: createdCount
+                )
+                createdCount += 1
             }
         case .put(let name, let id, let text, let metadata, let vector, _, let expiry):
             let old = collections[name]?.documents[id]

@@ -121,19 +121,25 @@ extension Writer {
 
     /// True for the output of a merge that was not taken into the store.
     private func isUnnamedMerge(_ id: UInt64, _ footer: FileFooter) -> Bool {
-        let document = try? DocumentFile(
-            fileSystem: fileSystem,
-            root: folder,
-            segmentID: id,
-            storeID: root.storeID,
-            reference: SealedFileReference(
-                fileID: footer.fileID,
-                byteCount: footer.fileByteCount,
-                footerChecksum: footer.encode(storeID: root.storeID).checksum
-            ),
-            cache: nil
-        )
-        guard let inputs = document?.inputs else { return false }
+        let inputs: [UInt64]
+        do throws(StoreError) {
+            inputs = try DocumentFile(
+                fileSystem: fileSystem,
+                root: folder,
+                segmentID: id,
+                storeID: root.storeID,
+                reference: SealedFileReference(
+                    fileID: footer.fileID,
+                    byteCount: footer.fileByteCount,
+                    footerChecksum: footer.encode(storeID: root.storeID).checksum
+                ),
+                cache: nil
+            ).inputs
+        } catch {
+            // A crash kept its end and lost what stands before it: it was never synced, and so
+            // never part of the store.
+            return error.code == .corrupted
+        }
         // Of those that are neither, edits dropped them long ago: none of their files is left.
         return inputs.contains(where: isKnown)
             && inputs.allSatisfy { isKnown($0) || !hasDocument($0) }

@@ -121,13 +121,18 @@ struct Resolution {
     /// The created time of the last candidate: that of what it replaced, else its own.
     private static func created(_ candidates: [Candidate]) -> UInt64 {
         var live: UInt64?
+        var expiry: UInt64 = 0
         for candidate in candidates {
-            switch (candidate.ghost ?? candidate.sighting).content {
-            case .record, .ghost:
-                live = (candidate.ghost ?? candidate.sighting).created
-            case .put(_, let time): live = live ?? time
+            let sighting = candidate.ghost ?? candidate.sighting
+            switch sighting.content {
+            case .record, .ghost: live = sighting.created
+            case .put(_, let time):
+                // What had expired by then was not replaced.
+                if expiry != 0, expiry <= time { live = nil }
+                live = live ?? time
             case .delete: live = nil
             }
+            expiry = sighting.expiry
             if candidate.isDead { live = nil }
         }
         return live ?? candidates.last?.sighting.created ?? 0

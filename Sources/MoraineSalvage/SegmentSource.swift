@@ -173,7 +173,11 @@ final class SegmentSource {
             return
         }
         var candidates = inventory.files(.deletions, ofSegment: id)
-        candidates.sort { $0.fileID > $1.fileID }
+        // What a crash kept from being named may know of commits above the floor.
+        let namedID = named?.file.fileID
+        candidates.sort { a, b in
+            (a.fileID == namedID ? 1 : 0, a.fileID) > (b.fileID == namedID ? 1 : 0, b.fileID)
+        }
         for file in candidates {
             guard let reference = inventory.reference(file) else { continue }
             do throws(StoreError) {

@@ -27,6 +27,8 @@ struct Sighting {
     var row: UInt32 = 0
     /// As a record or a key file says.
     var created: UInt64?
+    /// 0 for never.
+    var expiry: UInt64 = 0
     /// From a place that counts only where others are damaged.
     var isStale = false
     let content: Content
@@ -156,6 +158,7 @@ final class SegmentStream: SightingStream {
             segment: source,
             row: row,
             created: record.isTombstone ? nil : record.created,
+            expiry: record.isTombstone ? 0 : record.expiry,
             isStale: source.isStale && !record.isTombstone,
             content: record.isTombstone
                 ? .delete : .record(block, index: index, ordinals: ordinals)
@@ -183,6 +186,7 @@ final class SegmentStream: SightingStream {
             segment: source,
             row: row,
             created: cursor.entry.created,
+            expiry: cursor.entry.expiry,
             isStale: source.isStale,
             content: .ghost
         )
@@ -260,6 +264,7 @@ final class LogStream: SightingStream {
                     content: content
                 )
                 sighting.isStale = isStale && !sighting.isDelete
+                if case .put(let put) = operation { sighting.expiry = put.expiry }
                 all.append(sighting)
             }
         }

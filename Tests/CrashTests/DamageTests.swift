@@ -18,4 +18,12 @@ struct DamageTests {
             #expect(counts.count > 3 && counts.reportedCount == counts.count, "\(kind)")
         }
     }
+
+    @Test func noFileCanBeMissingEmptyOrCutUnnoticed() throws {
+        let report = try DamageTrial.runOnEveryFile()
+        for failure in report.failures.prefix(5) { Issue.record("\(failure)") }
+        let counts = try #require(report.kinds["cut"])
+        #expect(counts.count > 300 && counts.reportedCount == counts.count)
+        #expect(report.kinds["missing"]?.count == report.kinds["missing"]?.reportedCount)
+    }
 }
