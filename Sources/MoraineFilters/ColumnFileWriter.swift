@@ -118,13 +118,13 @@ package final class ColumnFileWriter {
             return nil
         }
         try writer.endSection()
-        try write(paths, SectionType.columnPaths)
-        try write(columns, SectionType.columns)
-        try write(fields, SectionType.columnFields)
-        try write(collections, SectionType.columnCollections)
+        try writer.addSection(SectionType.columnPaths, paths)
+        try writer.addSection(SectionType.columns, columns)
+        try writer.addSection(SectionType.columnFields, fields)
+        try writer.addSection(SectionType.columnCollections, collections)
         var source = ByteWriter()
         DerivedSource(documents).encode(into: &source)
-        try write(source, SectionType.source)
+        try writer.addSection(SectionType.source, source)
         return try writer.finish(rowCount: UInt64(rowCount), minLSN: minLSN, maxLSN: maxLSN)
     }
 
@@ -132,12 +132,6 @@ package final class ColumnFileWriter {
     ///
     /// Harmless after `finish` or an error.
     package func abandon() { writer.abandon() }
-
-    private func write(_ table: ByteWriter, _ type: UInt32) throws(StoreError) {
-        try writer.beginSection(type)
-        try writer.append(table)
-        try writer.endSection()
-    }
 
     private func checkMemory() {
         uncheckedByteCount = 0

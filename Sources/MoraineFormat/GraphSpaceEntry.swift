@@ -89,24 +89,7 @@ package struct GraphSpaceEntry: Sendable, Hashable {
     }
 
     package init(decoding reader: inout ByteReader) throws(FormatError) {
-        let start = reader.position
-        func require(
-            _ holds: Bool,
-            _ at: Int,
-            _ field: String,
-            _ expected: String,
-            _ found: String
-        ) throws(FormatError) {
-            guard holds else {
-                throw FormatError(
-                    .range,
-                    at: UInt64(start + at),
-                    field: field,
-                    expected: expected,
-                    found: found
-                )
-            }
-        }
+        let check = EntryCheck(start: reader.position)
         collectionID = try reader.readUInt32("collectionID")
         let field = try reader.readUInt32("field")
         let vectorCount = try reader.readUInt32("vectorCount")
@@ -125,29 +108,21 @@ package struct GraphSpaceEntry: Sendable, Hashable {
         self.vectorCount = Int(vectorCount)
         self.nodeCount = Int(nodeCount)
         self.entryCount = Int(entryCount)
-        let ids = FormatLimits.collectionIDs
-        try require(
-            ids.contains(collectionID),
-            0,
-            "collectionID",
-            "1 to 2^32 - 2",
-            "\(collectionID)"
-        )
-        try require(field == 0, 4, "field", "0", "\(field)")
+        try check.require(collectionID: collectionID, field: field)
         let isCounted = vectorCount > 0 && vectorCount < 1 << 31
-        try require(isCounted, 8, "vectorCount", "1 to 2^31 - 1", "\(vectorCount)")
+        try check.require(isCounted, 8, "vectorCount", "1 to 2^31 - 1", vectorCount)
         let hasNodes = nodeCount > 0 && nodeCount <= vectorCount
-        try require(hasNodes, 12, "nodeCount", "1 to \(vectorCount)", "\(nodeCount)")
+        try check.require(hasNodes, 12, "nodeCount", "1 to \(vectorCount)", nodeCount)
         let most = min(nodeCount, UInt32(Self.entryCount))
         let hasEntries = entryCount > 0 && entryCount <= most
-        try require(hasEntries, 16, "entryCount", "1 to \(most)", "\(entryCount)")
+        try check.require(hasEntries, 16, "entryCount", "1 to \(most)", entryCount)
         let isFactor = factor >= 1 && factor.isFinite
-        try require(isFactor, 28, "factor", "a finite number from 1", "\(factor)")
+        try check.require(isFactor, 28, "factor", "a finite number from 1", factor)
         let isMean = meanDegree >= 0 && meanDegree <= Float(Self.degree)
-        try require(isMean, 32, "meanDegree", "0 to \(Self.degree)", "\(meanDegree)")
+        try check.require(isMean, 32, "meanDegree", "0 to \(Self.degree)", meanDegree)
         for (index, recall) in recalls.enumerated() {
             let isShare = recall >= 0 && recall <= 1
-            try require(isShare, 40 + 4 * index, "recalls", "0 to 1", "\(recall)")
+            try check.require(isShare, 40 + 4 * index, "recalls", "0 to 1", recall)
         }
     }
 }

@@ -41,9 +41,7 @@ package enum DeletionFile {
             rowCount: rows.rowCount,
             deadRowCount: UInt32(rows.count)
         ).encode(into: &summary)
-        try file.beginSection(SectionType.deletionSummary)
-        try file.append(summary)
-        try file.endSection()
+        try file.addSection(SectionType.deletionSummary, summary)
         try file.beginSection(SectionType.deadRowContainers)
         for index in 0..<containerCount(rows) {
             let bytes = encode(rows, container: index)

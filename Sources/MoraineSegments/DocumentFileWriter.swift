@@ -166,22 +166,16 @@ package final class DocumentFileWriter {
         tombstoneBlocks = []
         try file.endSection()
 
-        try file.beginSection(SectionType.blockIndex)
-        try file.append(index)
-        try file.endSection()
+        try file.addSection(SectionType.blockIndex, index)
 
         var schema = ByteWriter()
         SegmentCollection.encode(makeSchema(collections + named, named: named), into: &schema)
-        try file.beginSection(SectionType.schema)
-        try file.append(schema)
-        try file.endSection()
+        try file.addSection(SectionType.schema, schema)
 
         if !inputs.isEmpty {
             var list = ByteWriter(capacity: inputs.count * 8)
             for input in inputs { list.writeUInt64(input) }
-            try file.beginSection(SectionType.inputs)
-            try file.append(list)
-            try file.endSection()
+            try file.addSection(SectionType.inputs, list)
         }
         try write(removals)
         try writeExpiries()
@@ -196,9 +190,7 @@ package final class DocumentFileWriter {
         for removal in removals { count(removal.lsn) }
         var section = ByteWriter()
         Removal.encode(removals, into: &section)
-        try file.beginSection(SectionType.removals)
-        try file.append(section)
-        try file.endSection()
+        try file.addSection(SectionType.removals, section)
     }
 
     private func writeExpiries() throws(StoreError) {
@@ -208,9 +200,7 @@ package final class DocumentFileWriter {
             expiries.values.sorted { $0.collectionID < $1.collectionID },
             into: &section
         )
-        try file.beginSection(SectionType.expiries)
-        try file.append(section)
-        try file.endSection()
+        try file.addSection(SectionType.expiries, section)
     }
 
     private func count(_ lsn: UInt64) {

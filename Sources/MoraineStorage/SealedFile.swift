@@ -141,6 +141,22 @@ package final class SealedFile: Sendable {
         return section
     }
 
+    /// A section that the format demands, of the length that a table in the file gives it.
+    package func requiredSection(_ type: UInt32, ordinal: Int, byteCount: Int)
+        throws(StoreError) -> Section
+    {
+        let section = try requiredSection(type, ordinal: UInt32(ordinal))
+        guard section.byteCount == byteCount else {
+            throw damage(
+                "a section has another length than the table of its file says",
+                at: section.entry.offset,
+                expected: "\(byteCount) bytes",
+                found: "\(section.byteCount)"
+            )
+        }
+        return section
+    }
+
     /// An error about bytes of this file.
     package func damage(
         _ message: String,

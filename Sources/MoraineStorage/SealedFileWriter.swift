@@ -149,6 +149,15 @@ package final class SealedFileWriter {
         if case .failed(let error) = state { throw error }
     }
 
+    /// A section whose bytes are all there.
+    package func addSection(_ type: UInt32, ordinal: UInt32 = 0, _ bytes: ByteWriter)
+        throws(StoreError)
+    {
+        try beginSection(type, ordinal: ordinal)
+        try append(bytes)
+        try endSection()
+    }
+
     /// Writes checksum table, directory and footer, syncs the file and closes it.
     ///
     /// The folder is the caller's to sync, before anything durable names the file.

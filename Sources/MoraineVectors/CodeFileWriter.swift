@@ -48,14 +48,14 @@ package enum CodeFileWriter {
         defer { writer.abandon() }
         var source = ByteWriter()
         DerivedSource(vectors.reference).encode(into: &source)
-        try append(source, SectionType.source, 0, to: writer)
+        try writer.addSection(SectionType.source, source)
         var table = ByteWriter()
         for (index, space) in spaces.enumerated() {
             let quantizer = try Quantizer(for: space, step: step)
             let entry = try write(space, quantizer, UInt32(index), to: writer, step)
             entry.encode(into: &table)
         }
-        try append(table, SectionType.codeSpaces, 0, to: writer)
+        try writer.addSection(SectionType.codeSpaces, table)
         let footer = vectors.file.footer
         return try writer.finish(
             rowCount: footer.rowCount,
@@ -105,24 +105,13 @@ package enum CodeFileWriter {
             start = end
         }
         try writer.endSection()
-        try append(errors, SectionType.codeErrors, ordinal, to: writer)
-        try append(squareSums, SectionType.codeSquareSums, ordinal, to: writer)
+        try writer.addSection(SectionType.codeErrors, ordinal: ordinal, errors)
+        try writer.addSection(SectionType.codeSquareSums, ordinal: ordinal, squareSums)
         return CodeSpaceEntry(
             space.entry,
             scale: quantizer.scale,
             leastNorm: leastNorm,
             largestNorm: largestNorm
         )
-    }
-
-    private static func append(
-        _ bytes: ByteWriter,
-        _ type: UInt32,
-        _ ordinal: UInt32,
-        to writer: SealedFileWriter
-    ) throws(StoreError) {
-        try writer.beginSection(type, ordinal: ordinal)
-        try writer.append(bytes)
-        try writer.endSection()
     }
 }

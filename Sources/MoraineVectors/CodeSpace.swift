@@ -24,18 +24,9 @@ package final class CodeSpace: Sendable {
     /// Finds the sections of the `index`-th space and compares their lengths with its entry.
     init(_ entry: CodeSpaceEntry, index: Int, in file: SealedFile) throws(StoreError) {
         func section(_ type: UInt32, unit: Int) throws(StoreError) -> Section {
-            let section = try file.requiredSection(type, ordinal: UInt32(index))
             // No overflow: at most 2^32 codes of 2^14 bytes.
             let byteCount = entry.vectorCount * unit
-            guard section.byteCount == byteCount else {
-                throw file.damage(
-                    "a section of codes has another length than its space says",
-                    at: section.entry.offset,
-                    expected: "\(byteCount) bytes",
-                    found: "\(section.byteCount)"
-                )
-            }
-            return section
+            return try file.requiredSection(type, ordinal: index, byteCount: byteCount)
         }
         codeSection = try section(SectionType.codes, unit: entry.strideByteCount)
         errorSection = try section(SectionType.codeErrors, unit: 4)

@@ -55,9 +55,7 @@ package final class VectorFileWriter {
         )
         var table = ByteWriter(capacity: spaces.count * VectorSpaceEntry.byteCount)
         for space in spaces { space.encode(into: &table) }
-        try writer.beginSection(SectionType.spaces)
-        try writer.append(table)
-        try writer.endSection()
+        try writer.addSection(SectionType.spaces, table)
         try writer.beginSection(SectionType.vectors)
     }
 
@@ -109,12 +107,8 @@ package final class VectorFileWriter {
     private func endSpace() throws(StoreError) {
         let ordinal = UInt32(index)
         try writer.endSection()
-        try writer.beginSection(SectionType.rowMap, ordinal: ordinal)
-        try writer.append(rows)
-        try writer.endSection()
-        try writer.beginSection(SectionType.norms, ordinal: ordinal)
-        try writer.append(norms)
-        try writer.endSection()
+        try writer.addSection(SectionType.rowMap, ordinal: ordinal, rows)
+        try writer.addSection(SectionType.norms, ordinal: ordinal, norms)
         rows.removeAll()
         norms.removeAll()
         index += 1

@@ -33,18 +33,9 @@ package final class VectorSpace: Sendable {
         in file: SealedFile
     ) throws(StoreError) {
         func section(_ type: UInt32, unit: Int) throws(StoreError) -> Section {
-            let section = try file.requiredSection(type, ordinal: UInt32(index))
             // No overflow: at most 2^32 vectors of 2^16 bytes.
             let byteCount = entry.vectorCount * unit
-            guard section.byteCount == byteCount else {
-                throw file.damage(
-                    "a section of vectors has another length than its space says",
-                    at: section.entry.offset,
-                    expected: "\(byteCount) bytes",
-                    found: "\(section.byteCount)"
-                )
-            }
-            return section
+            return try file.requiredSection(type, ordinal: index, byteCount: byteCount)
         }
         vectorSection = try section(SectionType.vectors, unit: entry.strideByteCount)
         rowSection = try section(SectionType.rowMap, unit: 4)

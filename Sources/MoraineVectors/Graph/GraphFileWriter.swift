@@ -52,7 +52,7 @@ package enum GraphFileWriter {
         var source = ByteWriter()
         DerivedSource(vectors.reference).encode(into: &source)
         DerivedSource(codes.reference).encode(into: &source)
-        try append(source, SectionType.source, 0, to: writer)
+        try writer.addSection(SectionType.source, source)
         var table = ByteWriter()
         for (index, space) in spaces.enumerated() {
             let builder = GraphBuilder(try GraphCodes(space), parameters)
@@ -63,7 +63,7 @@ package enum GraphFileWriter {
             let entry = try write(builder, trial, joinCount, space, UInt32(index), to: writer, step)
             entry.encode(into: &table)
         }
-        try append(table, SectionType.graphSpaces, 0, to: writer)
+        try writer.addSection(SectionType.graphSpaces, table)
         let footer = vectors.file.footer
         return try writer.finish(
             rowCount: footer.rowCount,
@@ -135,17 +135,6 @@ package enum GraphFileWriter {
         try words.withUnsafeBufferPointer { words throws(StoreError) in
             try writer.append(UnsafeRawBufferPointer(words))
         }
-        try writer.endSection()
-    }
-
-    private static func append(
-        _ bytes: ByteWriter,
-        _ type: UInt32,
-        _ ordinal: UInt32,
-        to writer: SealedFileWriter
-    ) throws(StoreError) {
-        try writer.beginSection(type, ordinal: ordinal)
-        try writer.append(bytes)
         try writer.endSection()
     }
 }

@@ -31,17 +31,8 @@ package final class GraphSpace: Sendable {
         throws(StoreError)
     {
         func section(_ type: UInt32, count: Int) throws(StoreError) -> Section {
-            let section = try file.requiredSection(type, ordinal: UInt32(index))
             // No overflow: at most 2^31 rows of 128 bytes.
-            guard section.byteCount == count * 4 else {
-                throw file.damage(
-                    "a section of a graph has another length than its table says",
-                    at: section.entry.offset,
-                    expected: "\(count * 4) bytes",
-                    found: "\(section.byteCount)"
-                )
-            }
-            return section
+            try file.requiredSection(type, ordinal: index, byteCount: count * 4)
         }
         linkSection = try section(
             SectionType.links,
