@@ -1,5 +1,4 @@
-// Merges segments into one: keys first, which fixes the order of rows, then documents and vectors
-// side by side. Works without the commit lock; taking the result into the store is one edit.
+// Merges segments into one: first the order of rows, then documents, keys and vectors side by side. Works without the commit lock; taking the result into the store is one edit.
 
 import MoraineBytes
 import MoraineFiles
@@ -109,11 +108,10 @@ struct CompactionBuilder {
         var rowCounts: [(collectionID: UInt32, count: Int)] = []
         var keyCount = 0
         let inputs = task.inputs.map { MergeInput(segment: $0.segment.files, dead: $0.dead) }
-        let plan = try MergePlan(inputs, expiredAt: task.time) { key, entry throws(StoreError) in
+        let plan = try MergePlan(inputs, expiredAt: task.time) { key throws(StoreError) in
             let collectionID = KeyBytes.collection(of: key)
             if rowCounts.last?.collectionID != collectionID { rowCounts.append((collectionID, 0)) }
             rowCounts[rowCounts.count - 1].count += 1
-            try writer.addKey(key, entry)
             keyCount += 1
             if keyCount % 65_536 == 0 { try step(0) }
         }
@@ -129,7 +127,7 @@ struct CompactionBuilder {
         var vectorReference: SealedFileReference?
         let lsns = lsnRange
         let vectorResult = Mutex<SealedFileReference?>(nil)
-        try work.run { () throws(StoreError) in
+        try work.run(keysOf: plan) { () throws(StoreError) in
             guard !vectors.spaces.isEmpty else { return }
             let reference = try vectors.write(
                 fileSystem: fileSystem,
@@ -275,8 +273,8 @@ struct CompactionBuilder {
 
 /// Runs of a merge's documents on several threads, written in order by whichever is done.
 ///
-/// `@unchecked Sendable`: the vars are only used under `monitor`, `writer` only by the thread that
-/// has set `isWriting`.
+/// `@unchecked Sendable`: the vars are only used under `monitor`, the writer's documents only by
+/// the thread that has set `isWriting`.
 private final class MergeWork: @unchecked Sendable {
     private let documents: DocumentMerge
     private let runs: [Range<Int>]
@@ -291,6 +289,8 @@ private final class MergeWork: @unchecked Sendable {
     private var waiting: [Int: DocumentRun] = [:]
     private var failure: StoreError?
     private var vectors: (@Sendable () throws(StoreError) -> Void)?
+    /// The plan whose keys nobody writes yet.
+    private var keys: MergePlan?
     private(set) var lsnSum: UInt64 = 0
     private(set) var copiedBlockCount = 0
 
@@ -310,9 +310,13 @@ private final class MergeWork: @unchecked Sendable {
         runs = documents.runs(byteCount: runByteCount)
     }
 
-    /// Does everything; `vectors` is one piece of work beside the documents.
-    func run(vectors: @escaping @Sendable () throws(StoreError) -> Void) throws(StoreError) {
+    /// Does everything: `vectors`, the key file and the documents, beside each other.
+    func run(
+        keysOf plan: MergePlan,
+        vectors: @escaping @Sendable () throws(StoreError) -> Void
+    ) throws(StoreError) {
         self.vectors = vectors
+        if plan.rowCount > 0 { keys = plan }
         var helpers: [WorkerThread] = []
         for _ in 1..<max(1, min(width, runs.count + 1)) {
             // Without a further thread the others do the work.
@@ -326,6 +330,9 @@ private final class MergeWork: @unchecked Sendable {
     private func serve() {
         do throws(StoreError) {
             if let vectors = takeVectors() { try vectors() }
+            if let plan = takeKeys() {
+                try writer.writeKeys(of: plan) { () throws(StoreError) in try step(0) }
+            }
             while let number = claim() {
                 try step(inputByteCount / UInt64(runs.count))
                 deliver(number, try documents.make(runs[number]))
@@ -343,6 +350,13 @@ private final class MergeWork: @unchecked Sendable {
         monitor.withLock {
             defer { vectors = nil }
             return vectors
+        }
+    }
+
+    private func takeKeys() -> MergePlan? {
+        monitor.withLock {
+            defer { keys = nil }
+            return keys
         }
     }
 

@@ -168,6 +168,12 @@ private struct RunMaker {
     {
         let number = Int(plan.inputNumbers[row])
         let inputRow = plan.inputRows[row]
+        // Most rows stand in the middle of a block that is open.
+        if let (_, block) = open[number], inputRow > block.firstRow,
+            inputRow - block.firstRow < block.header.recordCount
+        {
+            return nil
+        }
         let documents = plan.inputs[number].segment.documents
         let blockNumber = documents.blockNumber(of: inputRow)
         let entry = documents.index[blockNumber]

@@ -48,13 +48,13 @@ package final class MergePlan: Sendable {
     /// - Parameters:
     ///   - inputs: 1 to ``inputLimit``; no two hold a live row of the same key.
     ///   - time: rows that have expired by then are left out, in milliseconds since 1970.
-    ///   - visit: called with the key of each row of the output and what is known of it.
+    ///   - visit: called with the key of each row of the output.
     /// - Throws: `corrupted` where a key file is damaged, or two inputs hold the same key; what
     ///   `visit` throws.
     package init(
         _ inputs: [MergeInput],
         expiredAt time: UInt64,
-        _ visit: (UnsafeRawBufferPointer, KeyEntry) throws(StoreError) -> Void
+        _ visit: (UnsafeRawBufferPointer) throws(StoreError) -> Void
     ) throws(StoreError) {
         precondition(!inputs.isEmpty && inputs.count <= MergePlan.inputLimit)
         let liveCount = inputs.reduce(0) { $0 + Int($1.segment.rowCount) - $1.dead.count }
@@ -75,7 +75,7 @@ package final class MergePlan: Sendable {
             if MergePlan.isExpired(cursor.entry, at: time) {
                 expired.append(cursor.key, cursor.entry)
             } else {
-                try visit(cursor.key, cursor.entry)
+                try visit(cursor.key)
                 numbers.append(UInt8(truncatingIfNeeded: number))
                 rows.append(cursor.row)
                 sum &+= cursor.entry.lsn
@@ -92,6 +92,24 @@ package final class MergePlan: Sendable {
 
     static func isExpired(_ entry: KeyEntry, at time: UInt64) -> Bool {
         entry.expiry != 0 && entry.expiry <= time
+    }
+
+    /// Calls `body` with the key of each row of the output and what is known of it, in order.
+    ///
+    /// The order is known by now: no key is compared.
+    func forEachKey(_ body: (UnsafeRawBufferPointer, KeyEntry) throws(StoreError) -> Void)
+        throws(StoreError)
+    {
+        let cursors = inputs.map { $0.segment.keys.cursor(from: 0) }
+        for output in inputRows.indices {
+            let number = Int(inputNumbers[output])
+            let cursor = cursors[number]
+            let row = inputRows[output]
+            repeat {
+                guard try cursor.next() else { throw inputs[number].disorder(row) }
+            } while cursor.row != row
+            try body(cursor.key, cursor.entry)
+        }
     }
 
     /// For each input, the row of the output that each of its rows has become; `UInt32.max` for

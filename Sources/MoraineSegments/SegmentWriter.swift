@@ -4,6 +4,7 @@ package import MoraineBytes
 package import MoraineFiles
 package import MoraineFormat
 package import MoraineStorage
+import Synchronization
 
 /// What a finished segment consists of, but for its vectors.
 package struct SegmentFiles: Sendable, Equatable {
@@ -19,7 +20,7 @@ package struct SegmentFiles: Sendable, Equatable {
 
 /// Writes `.doc` and `.key` of a segment.
 ///
-/// One thread at a time.
+/// One thread at a time, but for `writeKeys`.
 ///
 /// Documents come in key order: by collection id, then by the id's bytes. So do tombstones, which
 /// may come between the documents or after them. A writer that goes before `finish`, or fails,
@@ -31,6 +32,8 @@ package final class SegmentWriter {
     private let documents: DocumentFileWriter
     private let keys: KeyFileWriter
     private var lastTombstone: [UInt8] = []
+    /// The key file, once `writeKeys` has written it.
+    private let writtenKeys = Mutex<SealedFileReference?>(nil)
 
     /// Makes both files.
     ///
@@ -108,9 +111,24 @@ package final class SegmentWriter {
         )
     }
 
-    /// Adds the key of the next row of a merge, whose document comes with a run.
-    package func addKey(_ key: UnsafeRawBufferPointer, _ entry: KeyEntry) throws(StoreError) {
-        try keys.add(key: key, lsn: entry.lsn, created: entry.created, expiry: entry.expiry)
+    /// Writes and syncs the key file of a merge, whose documents come with runs.
+    ///
+    /// On any thread, also beside `append`; not without rows, and at most once.
+    ///
+    /// - Parameter step: called now and then; throws to end the work.
+    package func writeKeys(
+        of plan: MergePlan,
+        step: () throws(StoreError) -> Void
+    ) throws(StoreError) {
+        precondition(plan.rowCount > 0)
+        var count = 0
+        try plan.forEachKey { key, entry throws(StoreError) in
+            try keys.add(key: key, lsn: entry.lsn, created: entry.created, expiry: entry.expiry)
+            count += 1
+            if count % 4096 == 0 { try step() }
+        }
+        let reference = try keys.finish()
+        writtenKeys.withLock { $0 = reference }
     }
 
     /// Adds the documents of a merge: the runs come in the order of their rows.
@@ -159,7 +177,10 @@ package final class SegmentWriter {
                 removals: removals
             )
             do throws(StoreError) {
-                let key = try keys.finish()
+                let key =
+                    if let written = writtenKeys.withLock({ $0 }) { written } else {
+                        try keys.finish()
+                    }
                 return SegmentFiles(
                     segmentID: segmentID,
                     document: document,
