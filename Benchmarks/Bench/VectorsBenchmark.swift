@@ -31,26 +31,11 @@ extension Command {
     )
 }
 
-private let limit = 10
-
-/// A store opened with a number of scan threads.
-private struct Searcher: Sendable {
-    let engine: Engine
-    let version: Version
-    let collection: CollectionShape
-
-    init(_ folder: String, threads: Int) throws {
-        var options = EngineOptions()
-        options.isReadOnly = true
-        options.scanThreadCount = threads
-        engine = try Engine.open(at: folder, options: options)
-        version = try engine.version()
-        collection = try engine.collection("docs")
-    }
-
-    func nearest(_ query: ArraySlice<Float>) throws -> [SearchHit] {
+extension IndexedSearcher {
+    /// The nearest to a query, by comparing every vector.
+    fileprivate func nearest(_ query: ArraySlice<Float>) throws -> [SearchHit] {
         try query.withUnsafeBufferPointer { query throws(StoreError) in
-            var request = SearchRequest(limit: limit)
+            var request = SearchRequest(limit: nearestCount)
             request.isExact = true
             return try version.search(collection, query: query, request).hits
         }
@@ -88,7 +73,7 @@ private func runVectors(_ arguments: Arguments) throws {
 
 /// Searches, and reads of the same bytes, by a number of threads.
 private struct Contest: Sendable {
-    let searcher: Searcher
+    let searcher: IndexedSearcher
     /// As the searcher's threads: the caller's and, for two, one that is there already.
     let pool: ScanPool
     /// Each contest's own: what was read through the same mapping a moment ago is read faster.
@@ -96,7 +81,7 @@ private struct Contest: Sendable {
     let byteCount: Int
 
     init(_ folder: String, files: [String], threads: Int) throws {
-        searcher = try Searcher(folder, threads: threads)
+        searcher = try IndexedSearcher(folder, threads: threads)
         pool = ScanPool(width: threads)
         mappings = try files.map { try map($0, byteCount: nil) }
         byteCount = mappings.reduce(0) { $0 + $1.bytes.count }
@@ -172,8 +157,8 @@ private func measure(
 
 /// Compares scores with what is known about the data; throws when one is wrong.
 private func check(
-    _ one: Searcher,
-    _ two: Searcher,
+    _ one: IndexedSearcher,
+    _ two: IndexedSearcher,
     _ data: any DataSet,
     _ queries: [Float],
     _ report: Report
@@ -196,14 +181,14 @@ private func check(
         for number in 0..<folder.queryCount {
             let query = all[(number * dimensions)..<((number + 1) * dimensions)]
             let row = expected.scores[(number * expected.width)...].prefix(expected.width)
-            try compare(number, try two.nearest(query), row.prefix(limit).map(Double.init))
+            try compare(number, try two.nearest(query), row.prefix(nearestCount).map(Double.init))
         }
         report.setting("scores checked", "\(folder.queryCount) queries against gt.f32")
     } else if let generated = data as? GeneratedData {
         try compare(
             0,
             try two.nearest(query(0)),
-            generated.nearestScores(to: query(0), limit: limit)
+            generated.nearestScores(to: query(0), limit: nearestCount)
         )
         report.setting("scores checked", "1 query against double precision")
     }

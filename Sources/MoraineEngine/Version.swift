@@ -54,8 +54,7 @@ package final class Version: Sendable {
         memtables: [MemTable],
         segments: [SegmentView],
         scanPool: ScanPool,
-        now: UInt64 = 0,
-        limit: ReadLimit? = nil
+        now: UInt64 = 0
     ) {
         self.now = max(now, time)
         hasExpiries =
@@ -67,38 +66,33 @@ package final class Version: Sendable {
         self.memtables = memtables
         self.segments = segments
         self.scanPool = scanPool
+        limit = nil
+    }
+
+    /// The same state for another reader: nothing is looked for again.
+    private init(_ other: Version, now: UInt64, limit: ReadLimit?) {
+        lsn = other.lsn
+        time = other.time
+        table = other.table
+        memtables = other.memtables
+        segments = other.segments
+        scanPool = other.scanPool
+        hasExpiries = other.hasExpiries
+        self.now = now
         self.limit = limit
     }
 
     /// The same state for a reader at a later time.
     func at(_ now: UInt64) -> Version {
         guard hasExpiries, now > self.now else { return self }
-        return Version(
-            lsn: lsn,
-            time: time,
-            table: table,
-            memtables: memtables,
-            segments: segments,
-            scanPool: scanPool,
-            now: now,
-            limit: limit
-        )
+        return Version(self, now: now, limit: limit)
     }
 
     /// The same state for a reader whose reads end early: scans, counts, searches and hashes then
     /// throw `cancelled` or `deadline-exceeded`.
     package func limited(by limit: ReadLimit?) -> Version {
         guard let limit else { return self }
-        return Version(
-            lsn: lsn,
-            time: time,
-            table: table,
-            memtables: memtables,
-            segments: segments,
-            scanPool: scanPool,
-            now: now,
-            limit: limit
-        )
+        return Version(self, now: now, limit: limit)
     }
 
     /// True for a row of memory that this version's reader sees.
