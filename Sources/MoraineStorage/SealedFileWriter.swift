@@ -6,9 +6,9 @@ package import MoraineFormat
 
 /// Writes the sections of a new file; checksums are computed as the bytes pass.
 ///
-/// Memory is bounded: a buffer of 256 KiB and four bytes for each 64 KiB written. After an error
-/// the file is gone and every later call throws the same error. One thread at a time. A writer
-/// that goes before `finish` removes its file.
+/// Memory is bounded: a buffer (256 KiB, 2 MiB for a mapped file) and four bytes for each 64 KiB
+/// written. After an error the file is gone and every later call throws the same error. One thread
+/// at a time. A writer that goes before `finish` removes its file.
 package final class SealedFileWriter {
     private enum State {
         case open(any File)
@@ -28,6 +28,9 @@ package final class SealedFileWriter {
     }
 
     private static let bufferByteCount = 1 << 18
+    /// Of a file that will be mapped: written in whole large pages at their multiples, its cached
+    /// pages are large ones where the file system has them, and so are those of its mapping.
+    private static let mappedBufferByteCount = AnonymousPages.largePageByteCount
     /// The disk is told to begin this often.
     private static let writebackByteCount: UInt64 = 1 << 20
 
@@ -72,7 +75,9 @@ package final class SealedFileWriter {
         } catch {
             throw StoreError(error, doing: "make a file")
         }
-        buffer = AnonymousPages.allocate(byteCount: SealedFileWriter.bufferByteCount)
+        buffer = AnonymousPages.allocate(
+            byteCount: kind.isMapped ? Self.mappedBufferByteCount : Self.bufferByteCount
+        )
         var writer = ByteWriter()
         header.encode(into: &writer)
         if kind.isMapped { writer.pad(to: 4096) }
@@ -292,10 +297,8 @@ package final class SealedFileWriter {
         bufferedByteCount = 0
         if case .open(let file) = state, writtenByteCount % Self.writebackByteCount == 0 {
             // The disk works while the next bytes are made: else all of it waits for the sync.
-            file.startWriteback(
-                at: writtenByteCount - Self.writebackByteCount,
-                count: Int(Self.writebackByteCount)
-            )
+            let count = max(Self.writebackByteCount, UInt64(bytes.count))
+            file.startWriteback(at: writtenByteCount - count, count: Int(count))
         }
     }
 
