@@ -11,27 +11,19 @@
 
 INLINE __m512i load(const void *p) { return _mm512_loadu_si512(p); }
 
+INLINE __m512i high_bits(void) { return _mm512_set1_epi8((char)0xF0); }
+
+// x where the high four bits of bytes are, y elsewhere.
+INLINE __m512i mixed(__m512i x, __m512i y) {
+    return _mm512_ternarylogic_epi32(high_bits(), x, y, 0xCA);
+}
+
+// The first numbers of codes whose halves are h and l, and those n/2 farther on.
+INLINE __m512i first(__m512i h, __m512i l) { return mixed(_mm512_slli_epi16(h, 4), l); }
+INLINE __m512i second(__m512i h, __m512i l) { return mixed(h, _mm512_srli_epi16(l, 4)); }
+
 INLINE __m256i halves(__m512i s) {
     return _mm256_add_epi32(_mm512_castsi512_si256(s), _mm512_extracti64x4_epi64(s, 1));
-}
-
-INLINE int32_t sum_of(__m512i s) {
-    __m256i h = halves(s);
-    __m128i q = _mm_add_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
-    q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0x4E));
-    q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0xB1));
-    return _mm_cvtsi128_si32(q);
-}
-
-INLINE int32_t dot_one(const uint8_t *code, const int8_t *query, size_t n) {
-    __m512i s0 = _mm512_setzero_si512(), s1 = s0;
-    size_t i = 0;
-    for (; i + 128 <= n; i += 128) {
-        s0 = _mm512_dpbusd_epi32(s0, load(code + i), load(query + i));
-        s1 = _mm512_dpbusd_epi32(s1, load(code + i + 64), load(query + i + 64));
-    }
-    if (i < n) s0 = _mm512_dpbusd_epi32(s0, load(code + i), load(query + i));
-    return sum_of(_mm512_add_epi32(s0, s1));
 }
 
 // The sums of four registers are stored to out[0...3].
@@ -43,83 +35,146 @@ INLINE void store_sums(__m512i sa, __m512i sb, __m512i sc, __m512i sd, int32_t *
                                                    _mm256_extracti128_si256(all, 1)));
 }
 
-// The four results are stored to out[0...3].
-INLINE void dot_four(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d,
-                     const int8_t *query, size_t n, int32_t *out) {
+// Where four codes are.
+typedef struct {
+    size_t a, b, c, d;
+} places;
+
+INLINE places places_of(const uint32_t *ids, size_t half) {
+    places at = {ids[0] * half, ids[1] * half, ids[2] * half, ids[3] * half};
+    return at;
+}
+
+// Calls `four` with four ids at a time; the last ones are filled up with one of them.
+#define FOUR_BY_FOUR(count, ids, four, rest)                                  \
+    size_t i = 0;                                                             \
+    for (; i + 4 <= (count); i += 4) {                                        \
+        places at = places_of((ids) + i, half);                               \
+        four;                                                                 \
+    }                                                                         \
+    if (i < (count)) {                                                        \
+        uint32_t last[4];                                                     \
+        for (size_t k = 0; k < 4; k++) last[k] = (ids)[i + k < (count) ? i + k : i]; \
+        places at = places_of(last, half);                                    \
+        rest;                                                                 \
+    }
+
+INLINE void dot_four(const uint8_t *high, const uint8_t *low, size_t half, places at,
+                     const int8_t *query, int32_t *out) {
     __m512i sa = _mm512_setzero_si512(), sb = sa, sc = sa, sd = sa;
-    for (size_t i = 0; i < n; i += 64) {
-        __m512i q = load(query + i);
-        sa = _mm512_dpbusd_epi32(sa, load(a + i), q);
-        sb = _mm512_dpbusd_epi32(sb, load(b + i), q);
-        sc = _mm512_dpbusd_epi32(sc, load(c + i), q);
-        sd = _mm512_dpbusd_epi32(sd, load(d + i), q);
+    for (size_t j = 0; j < half; j += 64) {
+        __m512i q = load(query + j), r = load(query + half + j);
+        __m512i ha = load(high + at.a + j), la = load(low + at.a + j);
+        __m512i hb = load(high + at.b + j), lb = load(low + at.b + j);
+        __m512i hc = load(high + at.c + j), lc = load(low + at.c + j);
+        __m512i hd = load(high + at.d + j), ld = load(low + at.d + j);
+        sa = _mm512_dpbusd_epi32(sa, first(ha, la), q);
+        sb = _mm512_dpbusd_epi32(sb, first(hb, lb), q);
+        sc = _mm512_dpbusd_epi32(sc, first(hc, lc), q);
+        sd = _mm512_dpbusd_epi32(sd, first(hd, ld), q);
+        sa = _mm512_dpbusd_epi32(sa, second(ha, la), r);
+        sb = _mm512_dpbusd_epi32(sb, second(hb, lb), r);
+        sc = _mm512_dpbusd_epi32(sc, second(hc, lc), r);
+        sd = _mm512_dpbusd_epi32(sd, second(hd, ld), r);
     }
     store_sums(sa, sb, sc, sd, out);
 }
 
-// Four neighbouring codes with two queries: eight products for six loads.
-INLINE void planes_four(const uint8_t *codes, size_t n, const int8_t *high, const int8_t *low,
-                        int32_t *out_high, int32_t *out_low) {
-    __m512i ha = _mm512_setzero_si512(), hb = ha, hc = ha, hd = ha;
-    __m512i la = ha, lb = ha, lc = ha, ld = ha;
-    for (size_t i = 0; i < n; i += 64) {
-        __m512i h = load(high + i), l = load(low + i);
-        __m512i a = load(codes + i), b = load(codes + n + i);
-        __m512i c = load(codes + 2 * n + i), d = load(codes + 3 * n + i);
-        ha = _mm512_dpbusd_epi32(ha, a, h);
-        hb = _mm512_dpbusd_epi32(hb, b, h);
-        hc = _mm512_dpbusd_epi32(hc, c, h);
-        hd = _mm512_dpbusd_epi32(hd, d, h);
-        la = _mm512_dpbusd_epi32(la, a, l);
-        lb = _mm512_dpbusd_epi32(lb, b, l);
-        lc = _mm512_dpbusd_epi32(lc, c, l);
-        ld = _mm512_dpbusd_epi32(ld, d, l);
+// Four codes with two queries: sixteen products for twelve loads.
+INLINE void pair_four(const uint8_t *high, const uint8_t *low, size_t half, places at,
+                      const int8_t *a, const int8_t *b, int32_t *out_a, int32_t *out_b) {
+    size_t places[4] = {at.a, at.b, at.c, at.d};
+    __m512i sums_a[4], sums_b[4];
+    for (int k = 0; k < 4; k++) sums_a[k] = sums_b[k] = _mm512_setzero_si512();
+    for (size_t j = 0; j < half; j += 64) {
+        __m512i aq = load(a + j), ar = load(a + half + j);
+        __m512i bq = load(b + j), br = load(b + half + j);
+        for (int k = 0; k < 4; k++) {
+            __m512i h = load(high + places[k] + j), l = load(low + places[k] + j);
+            __m512i one = first(h, l), two = second(h, l);
+            sums_a[k] = _mm512_dpbusd_epi32(sums_a[k], one, aq);
+            sums_b[k] = _mm512_dpbusd_epi32(sums_b[k], one, bq);
+            sums_a[k] = _mm512_dpbusd_epi32(sums_a[k], two, ar);
+            sums_b[k] = _mm512_dpbusd_epi32(sums_b[k], two, br);
+        }
     }
-    store_sums(ha, hb, hc, hd, out_high);
-    store_sums(la, lb, lc, ld, out_low);
+    store_sums(sums_a[0], sums_a[1], sums_a[2], sums_a[3], out_a);
+    store_sums(sums_b[0], sums_b[1], sums_b[2], sums_b[3], out_b);
 }
 
-VNNI static int32_t dot(const uint8_t *code, const int8_t *query, size_t n) {
-    return dot_one(code, query, n);
+// The high bits stay where they are: their sums are sixteen times too large, exactly.
+INLINE __m512i coarse_sum(__m512i lows, __m512i highs) {
+    return _mm512_add_epi32(lows, _mm512_srai_epi32(highs, 4));
 }
 
-VNNI static void dot_rows(const uint8_t *codes, size_t n, size_t count, const int8_t *query,
-                          int32_t *out) {
+INLINE void coarse_four(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d,
+                        size_t half, const int8_t *query, int32_t *out) {
+    __m512i la = _mm512_setzero_si512(), lb = la, lc = la, ld = la;
+    __m512i ha = la, hb = la, hc = la, hd = la;
+    __m512i m = high_bits();
+    for (size_t j = 0; j < half; j += 64) {
+        __m512i q = load(query + j), r = load(query + half + j);
+        __m512i xa = load(a + j), xb = load(b + j), xc = load(c + j), xd = load(d + j);
+        la = _mm512_dpbusd_epi32(la, _mm512_andnot_si512(m, xa), q);
+        lb = _mm512_dpbusd_epi32(lb, _mm512_andnot_si512(m, xb), q);
+        lc = _mm512_dpbusd_epi32(lc, _mm512_andnot_si512(m, xc), q);
+        ld = _mm512_dpbusd_epi32(ld, _mm512_andnot_si512(m, xd), q);
+        ha = _mm512_dpbusd_epi32(ha, _mm512_and_si512(m, xa), r);
+        hb = _mm512_dpbusd_epi32(hb, _mm512_and_si512(m, xb), r);
+        hc = _mm512_dpbusd_epi32(hc, _mm512_and_si512(m, xc), r);
+        hd = _mm512_dpbusd_epi32(hd, _mm512_and_si512(m, xd), r);
+    }
+    store_sums(coarse_sum(la, ha), coarse_sum(lb, hb), coarse_sum(lc, hc), coarse_sum(ld, hd),
+               out);
+}
+
+VNNI static void dot_list(const uint8_t *high, const uint8_t *low, size_t half,
+                          const uint32_t *ids, size_t count, const int8_t *query, int32_t *out) {
+    int32_t sums[4];
+    FOUR_BY_FOUR(count, ids, dot_four(high, low, half, at, query, out + i),
+                 dot_four(high, low, half, at, query, sums))
+    for (size_t k = 0; i + k < count; k++) out[i + k] = sums[k];
+}
+
+VNNI static void dot_pair(const uint8_t *high, const uint8_t *low, size_t half,
+                          const uint32_t *ids, size_t count, const int8_t *a, const int8_t *b,
+                          int32_t *out_a, int32_t *out_b) {
+    int32_t sums_a[4], sums_b[4];
+    FOUR_BY_FOUR(count, ids, pair_four(high, low, half, at, a, b, out_a + i, out_b + i),
+                 pair_four(high, low, half, at, a, b, sums_a, sums_b))
+    for (size_t k = 0; i + k < count; k++) {
+        out_a[i + k] = sums_a[k];
+        out_b[i + k] = sums_b[k];
+    }
+}
+
+VNNI static void coarse_list(const uint8_t *high, size_t half, const uint32_t *ids, size_t count,
+                             const int8_t *query, int32_t *out) {
+    int32_t sums[4];
+    FOUR_BY_FOUR(count, ids,
+                 coarse_four(high + at.a, high + at.b, high + at.c, high + at.d, half, query,
+                             out + i),
+                 coarse_four(high + at.a, high + at.b, high + at.c, high + at.d, half, query, sums))
+    for (size_t k = 0; i + k < count; k++) out[i + k] = sums[k];
+}
+
+VNNI static void coarse_rows(const uint8_t *high, size_t half, size_t count, const int8_t *query,
+                             int32_t *out) {
     size_t i = 0;
-    for (; i + 4 <= count; i += 4, codes += 4 * n) {
+    for (; i + 4 <= count; i += 4, high += 4 * half) {
         // What lies 4 KiB ahead: a fetch beyond the end of memory does nothing.
-        for (size_t line = 0; line < 4 * n; line += 64) __builtin_prefetch(codes + 4096 + line);
-        dot_four(codes, codes + n, codes + 2 * n, codes + 3 * n, query, n, out + i);
+        mk_fetch(high + 4096, 4 * half);
+        coarse_four(high, high + half, high + 2 * half, high + 3 * half, half, query, out + i);
     }
-    for (; i < count; i++, codes += n) out[i] = dot_one(codes, query, n);
-}
-
-VNNI static void dot_list(const uint8_t *codes, size_t n, const uint32_t *ids, size_t count,
-                          const int8_t *query, int32_t *out) {
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        dot_four(codes + (size_t)ids[i] * n, codes + (size_t)ids[i + 1] * n,
-                 codes + (size_t)ids[i + 2] * n, codes + (size_t)ids[i + 3] * n, query, n,
-                 out + i);
-    }
-    for (; i < count; i++) out[i] = dot_one(codes + (size_t)ids[i] * n, query, n);
-}
-
-VNNI static void dot_planes(const uint8_t *codes, size_t n, size_t count, const int8_t *high,
-                            const int8_t *low, int32_t *out_high, int32_t *out_low) {
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4, codes += 4 * n) {
-        for (size_t line = 0; line < 4 * n; line += 64) __builtin_prefetch(codes + 4096 + line);
-        planes_four(codes, n, high, low, out_high + i, out_low + i);
-    }
-    for (; i < count; i++, codes += n) {
-        out_high[i] = dot_one(codes, high, n);
-        out_low[i] = dot_one(codes, low, n);
+    for (; i < count; i++, high += half) {
+        int32_t sums[4];
+        coarse_four(high, high, high, high, half, query, sums);
+        out[i] = sums[0];
     }
 }
 
 const mk_code_kernels mk_vnni_code_kernels = {
-    MK_CODES_VNNI, "vnni", dot, dot_rows, dot_list, dot_planes,
+    MK_CODES_VNNI, "vnni", dot_list, dot_pair, coarse_list, coarse_rows,
 };
 
 #endif

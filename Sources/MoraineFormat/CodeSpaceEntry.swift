@@ -46,11 +46,11 @@ package struct CodeSpaceEntry: Sendable, Hashable {
     package var vectorCount: Int { shape.vectorCount }
     package var metric: Metric { shape.metric }
 
-    /// Bytes of a code: the dimensions, rounded up to 64.
+    /// Bytes of a code: the dimensions, rounded up to 128.
     package var strideByteCount: Int { Self.strideByteCount(dimensions) }
 
     /// Bytes of a code of so many dimensions.
-    package static func strideByteCount(_ dimensions: Int) -> Int { (dimensions + 63) / 64 * 64 }
+    package static func strideByteCount(_ dimensions: Int) -> Int { (dimensions + 127) / 128 * 128 }
 
     /// True when it codes the vectors that `space` describes.
     package func describes(_ space: VectorSpaceEntry) -> Bool {

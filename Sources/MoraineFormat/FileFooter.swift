@@ -126,9 +126,12 @@ package enum SectionType {
     package static let deadRowContainers: UInt32 = 49
     package static let source: UInt32 = 64
     package static let codeSpaces: UInt32 = 65
-    package static let codes: UInt32 = 66
+    package static let codeHighHalves: UInt32 = 66
     package static let codeErrors: UInt32 = 67
     package static let codeSquareSums: UInt32 = 68
+    package static let codeLowHalves: UInt32 = 69
+    package static let coarseErrors: UInt32 = 70
+    package static let coarseSquareSums: UInt32 = 71
     package static let columnValues: UInt32 = 80
     package static let columnPaths: UInt32 = 81
     package static let columns: UInt32 = 82

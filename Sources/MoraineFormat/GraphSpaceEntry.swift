@@ -4,7 +4,7 @@ package import MoraineBytes
 
 /// What one graph of a graph file holds, how it was built and how well it finds.
 package struct GraphSpaceEntry: Sendable, Hashable {
-    package static let byteCount = 72
+    package static let byteCount = 76
 
     package static let layout = [
         ByteField("collectionID", offset: 0, size: 4, type: "u32"),
@@ -18,6 +18,8 @@ package struct GraphSpaceEntry: Sendable, Hashable {
         ByteField("meanDegree", offset: 32, size: 4, type: "f32"),
         ByteField("sampleCount", offset: 36, size: 4, type: "u32"),
         ByteField("recalls", offset: 40, size: 32, type: "f32[8]"),
+        ByteField("walk", offset: 72, size: 1, type: "u8"),
+        ByteField("reserved", offset: 73, size: 3, type: "u8[3]"),
     ]
 
     /// Links of a node at most: 32 ids of 4 bytes, two cache lines.
@@ -46,6 +48,15 @@ package struct GraphSpaceEntry: Sendable, Hashable {
     package let sampleCount: Int
     /// The share of their ten nearest that a search of each width found, 0 to 1.
     package let recalls: [Float]
+    /// Which codes the searches of the trial compared on their way, and others should.
+    package let walk: Walk
+
+    /// Codes that a search goes by.
+    package enum Walk: UInt8, Sendable {
+        case whole = 0
+        /// The high halves; of what a search keeps, whole codes are compared at its end.
+        case coarse = 1
+    }
 
     package init(
         collectionID: UInt32,
@@ -57,7 +68,8 @@ package struct GraphSpaceEntry: Sendable, Hashable {
         factor: Float,
         meanDegree: Float,
         sampleCount: Int,
-        recalls: [Float]
+        recalls: [Float],
+        walk: Walk
     ) {
         precondition((1...nodeCount).contains(entryCount) && entryCount <= Self.entryCount)
         precondition(nodeCount <= vectorCount && vectorCount < 1 << 31)
@@ -72,6 +84,7 @@ package struct GraphSpaceEntry: Sendable, Hashable {
         self.meanDegree = meanDegree
         self.sampleCount = sampleCount
         self.recalls = recalls
+        self.walk = walk
     }
 
     package func encode(into writer: inout ByteWriter) {
@@ -86,6 +99,8 @@ package struct GraphSpaceEntry: Sendable, Hashable {
         writer.writeUInt32(meanDegree.bitPattern)
         writer.writeUInt32(UInt32(sampleCount))
         for recall in recalls { writer.writeUInt32(recall.bitPattern) }
+        writer.writeUInt8(walk.rawValue)
+        writer.writeZeros(3)
     }
 
     package init(decoding reader: inout ByteReader) throws(FormatError) {
@@ -104,7 +119,10 @@ package struct GraphSpaceEntry: Sendable, Hashable {
         for _ in Self.recallWidths {
             recalls.append(Float(bitPattern: try reader.readUInt32("recalls")))
         }
+        let walk = try reader.readUInt8("walk")
+        try reader.readZeros(3, "reserved")
         self.recalls = recalls
+        self.walk = Walk(rawValue: walk) ?? .whole
         self.vectorCount = Int(vectorCount)
         self.nodeCount = Int(nodeCount)
         self.entryCount = Int(entryCount)
@@ -124,5 +142,6 @@ package struct GraphSpaceEntry: Sendable, Hashable {
             let isShare = recall >= 0 && recall <= 1
             try check.require(isShare, 40 + 4 * index, "recalls", "0 to 1", recall)
         }
+        try check.require(Walk(rawValue: walk) != nil, 72, "walk", "0 or 1", walk)
     }
 }

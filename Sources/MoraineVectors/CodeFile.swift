@@ -72,7 +72,7 @@ package final class CodeFile: Sendable {
 
     /// Checks the frame, every chunk, and that the codes stand for the vectors.
     ///
-    /// Errors bound what they must, sums of squares are right, bytes behind a code are 128. Goes
+    /// Errors bound what they must, sums of squares are right, numbers behind a code are 128. Goes
     /// on after a finding; chunks whose checksum is wrong are reported once, their content is not
     /// looked at.
     ///
@@ -110,9 +110,10 @@ package final class CodeFile: Sendable {
     private static func sections(spaceCount: Int) -> [(type: UInt32, ordinal: UInt32)] {
         var sections: [(type: UInt32, ordinal: UInt32)] = [(SectionType.source, 0)]
         for ordinal in 0..<UInt32(truncatingIfNeeded: spaceCount) {
-            sections.append((SectionType.codes, ordinal))
-            sections.append((SectionType.codeErrors, ordinal))
-            sections.append((SectionType.codeSquareSums, ordinal))
+            for type in [
+                SectionType.codeHighHalves, SectionType.codeLowHalves, SectionType.codeErrors,
+                SectionType.codeSquareSums, SectionType.coarseErrors, SectionType.coarseSquareSums,
+            ] { sections.append((type, ordinal)) }
         }
         sections.append((SectionType.codeSpaces, 0))
         return sections

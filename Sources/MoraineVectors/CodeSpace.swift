@@ -1,6 +1,7 @@
 // One space of a code file: the codes of one collection's vectors.
 // Bytes: format-spec/codes.md.
 
+import CKernels
 package import MoraineFormat
 package import MoraineStorage
 import Synchronization
@@ -11,14 +12,19 @@ import Synchronization
 /// thread.
 package final class CodeSpace: Sendable {
     package let entry: CodeSpaceEntry
-    /// Bytes from the start of a code to the start of the next: a multiple of 64.
-    package let stride: Int
+    /// Bytes of a code: a multiple of 128.
+    package let byteCount: Int
+    /// Bytes of each of its halves, and from the start of one to that of the next code's.
+    package var halfByteCount: Int { byteCount / 2 }
     /// Kept because the sections borrow it.
     private let file: SealedFile
-    private let codeSection: Section
+    private let highSection: Section
+    private let lowSection: Section
     private let errorSection: Section
     private let squareSection: Section
-    /// Whether all chunks of all three sections were found good.
+    private let coarseErrorSection: Section
+    private let coarseSquareSection: Section
+    /// Whether all chunks of what graphs use were found good.
     private let isVerified = Atomic(false)
 
     /// Finds the sections of the `index`-th space and compares their lengths with its entry.
@@ -28,10 +34,13 @@ package final class CodeSpace: Sendable {
             let byteCount = entry.vectorCount * unit
             return try file.requiredSection(type, ordinal: index, byteCount: byteCount)
         }
-        codeSection = try section(SectionType.codes, unit: entry.strideByteCount)
+        highSection = try section(SectionType.codeHighHalves, unit: entry.strideByteCount / 2)
+        lowSection = try section(SectionType.codeLowHalves, unit: entry.strideByteCount / 2)
         errorSection = try section(SectionType.codeErrors, unit: 4)
         squareSection = try section(SectionType.codeSquareSums, unit: 4)
-        stride = entry.strideByteCount
+        coarseErrorSection = try section(SectionType.coarseErrors, unit: 4)
+        coarseSquareSection = try section(SectionType.coarseSquareSums, unit: 4)
+        byteCount = entry.strideByteCount
         self.entry = entry
         self.file = file
     }
@@ -46,20 +55,20 @@ package final class CodeSpace: Sendable {
 
     // MARK: All at once, for access in any order
 
-    /// The first code, after every chunk of the space was checked.
+    /// The high halves of all codes, after every chunk that graphs use was checked.
     ///
     /// The first call reads all; later ones cost one load.
     ///
     /// - Throws: `corrupted` when a chunk fails its checksum.
-    package func verifiedCodes() throws(StoreError) -> UnsafePointer<UInt8> {
+    package func verifiedHighHalves() throws(StoreError) -> UnsafePointer<UInt8> {
         try verifyOnce()
-        return try codes(0..<1)
+        return try highHalves(0..<1)
     }
 
-    /// For each code an upper bound of the distance to what it codes, after the same check.
-    package func verifiedErrors() throws(StoreError) -> UnsafePointer<Float> {
+    /// The low halves of all codes, after the same check.
+    package func verifiedLowHalves() throws(StoreError) -> UnsafePointer<UInt8> {
         try verifyOnce()
-        return try errors(0..<1)
+        return try lowHalves(0..<1)
     }
 
     /// For each code the sum of the squares of its values, after the same check.
@@ -71,18 +80,24 @@ package final class CodeSpace: Sendable {
     private func verifyOnce() throws(StoreError) {
         // Relaxed: the bytes never change, so there is nothing that the flag must publish.
         guard !isVerified.load(ordering: .relaxed) else { return }
-        for section in [codeSection, errorSection, squareSection] { _ = try section.allBytes() }
+        for section in [highSection, lowSection, squareSection] { _ = try section.allBytes() }
         isVerified.store(true, ordering: .relaxed)
     }
 
     // MARK: In order
 
-    /// Neighbouring codes, `stride` bytes apart, after their chunks were checked.
-    func codes(_ ordinals: Range<Int>) throws(StoreError) -> UnsafePointer<UInt8> {
-        try items(ordinals, codeSection, stride, UInt8.self)
+    /// The high halves of neighbouring codes, `halfByteCount` bytes apart, after their chunks were
+    /// checked.
+    func highHalves(_ ordinals: Range<Int>) throws(StoreError) -> UnsafePointer<UInt8> {
+        try items(ordinals, highSection, halfByteCount, UInt8.self)
     }
 
-    /// The errors of neighbouring codes.
+    /// The low halves of neighbouring codes.
+    func lowHalves(_ ordinals: Range<Int>) throws(StoreError) -> UnsafePointer<UInt8> {
+        try items(ordinals, lowSection, halfByteCount, UInt8.self)
+    }
+
+    /// For neighbouring codes an upper bound of the distance to what they code.
     func errors(_ ordinals: Range<Int>) throws(StoreError) -> UnsafePointer<Float> {
         try items(ordinals, errorSection, 4, Float.self)
     }
@@ -90,6 +105,16 @@ package final class CodeSpace: Sendable {
     /// The sums of squares of neighbouring codes.
     func squareSums(_ ordinals: Range<Int>) throws(StoreError) -> UnsafePointer<Int32> {
         try items(ordinals, squareSection, 4, Int32.self)
+    }
+
+    /// For neighbouring coarse codes an upper bound of the distance to what they code.
+    func coarseErrors(_ ordinals: Range<Int>) throws(StoreError) -> UnsafePointer<Float> {
+        try items(ordinals, coarseErrorSection, 4, Float.self)
+    }
+
+    /// The sums of squares of neighbouring coarse codes, in half steps.
+    func coarseSquareSums(_ ordinals: Range<Int>) throws(StoreError) -> UnsafePointer<Int32> {
+        try items(ordinals, coarseSquareSection, 4, Int32.self)
     }
 
     private func items<T: BitwiseCopyable>(
@@ -117,32 +142,37 @@ package final class CodeSpace: Sendable {
 
     // MARK: Checking
 
-    /// Where a code stands in the file.
+    /// Where a code's high half stands in the file.
     func offset(ofCode ordinal: Int) -> UInt64 {
-        codeSection.entry.offset + UInt64(ordinal) * UInt64(stride)
+        highSection.entry.offset + UInt64(ordinal) * UInt64(halfByteCount)
     }
 
     /// What should be said of a code and is not; `nil` when it stands for its vector.
     func fault(at ordinal: Int, of space: VectorSpace) throws(StoreError) -> String? {
-        let quantizer = Quantizer(metric: metric, dimensions: dimensions, scale: scale)
-        let code = try codes(ordinal..<(ordinal + 1))
+        let one = ordinal..<(ordinal + 1)
         let norm = try space.norm(ordinal)
         guard norm >= entry.leastNorm, norm <= entry.largestNorm else {
             return "a norm from \(entry.leastNorm) to \(entry.largestNorm)"
         }
-        let (error, squareSum) = quantizer.error(
-            of: code,
-            for: try space.vector(ordinal),
-            norm: norm
-        )
-        guard try errors(ordinal..<(ordinal + 1)).pointee >= error else {
-            return "an error of at least \(error)"
+        let (high, low) = (try highHalves(one), try lowHalves(one))
+        let code = [UInt8](unsafeUninitializedCapacity: byteCount) { code, count in
+            if let base = code.baseAddress { mk_join_code(high, low, byteCount, base) }
+            count = byteCount
         }
-        let stored = try squareSums(ordinal..<(ordinal + 1)).pointee
-        guard UInt32(bitPattern: stored) == squareSum else {
-            return "a sum of squares of \(squareSum)"
+        let quantizer = Quantizer(metric: metric, dimensions: dimensions, scale: scale)
+        let facts = quantizer.facts(of: code, for: try space.vector(ordinal), norm: norm)
+        guard try errors(one).pointee >= facts.error else {
+            return "an error of at least \(facts.error)"
         }
-        let padding = UnsafeBufferPointer(start: code, count: stride)[dimensions...]
-        return padding.allSatisfy { $0 == 128 } ? nil : "128 behind the code"
+        guard UInt32(bitPattern: try squareSums(one).pointee) == facts.squareSum else {
+            return "a sum of squares of \(facts.squareSum)"
+        }
+        guard try coarseErrors(one).pointee >= facts.coarseError else {
+            return "a coarse error of at least \(facts.coarseError)"
+        }
+        guard UInt32(bitPattern: try coarseSquareSums(one).pointee) == facts.coarseSquareSum else {
+            return "a coarse sum of squares of \(facts.coarseSquareSum)"
+        }
+        return code[dimensions...].allSatisfy { $0 == 128 } ? nil : "128 behind the code"
     }
 }

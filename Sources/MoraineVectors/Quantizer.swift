@@ -1,4 +1,4 @@
-// Turns vectors into codes of one byte a number and says how far each is off.
+// Turns vectors into codes of one byte a number and says how far they are off, whole and coarse.
 // Bytes: format-spec/codes.md, "Codes".
 
 package import MoraineFormat
@@ -28,18 +28,13 @@ package struct Quantizer: Sendable {
     ///   - vector: as many finite floats as there are dimensions.
     ///   - norm: the vector's; above 0 under cosine.
     ///   - code: room for `strideByteCount` bytes.
-    /// - Returns: an upper bound of the distance between what is coded and what the code stands
-    ///   for, and the sum of the squares of the code's values.
     package func encode(
         _ vector: UnsafePointer<Float>,
         norm: Float,
         into code: UnsafeMutablePointer<UInt8>
-    ) -> (error: Float, squareSum: UInt32) {
+    ) {
         let factor = metric == .cosine ? 1 / Double(norm) : 1
-        let step = Double(scale)
-        let inverse = 1 / step
-        var squares = 0.0
-        var squareSum: Int32 = 0
+        let inverse = 1 / Double(scale)
         for index in 0..<dimensions {
             let value = Double(vector[index]) * factor
             let steps = value * inverse
@@ -48,14 +43,58 @@ package struct Quantizer: Sendable {
             // Adding 1.5 * 2^52 leaves no room for a fraction: rounds without a call, and the low
             // bits are the whole number.
             let shifted = bounded + 0x1.8p52
-            let rest = value - step * (shifted - 0x1.8p52)
-            squares += rest * rest
             let steady = Int32(truncatingIfNeeded: shifted.bitPattern)
-            squareSum &+= steady &* steady
             code[index] = UInt8(truncatingIfNeeded: steady &+ 128)
         }
         for index in dimensions..<strideByteCount { code[index] = 128 }
-        return (bound(squares), UInt32(bitPattern: squareSum))
+    }
+
+    /// What is known of a code of a vector.
+    struct Facts {
+        /// At least the distance between what is coded and what the code stands for.
+        let error: Float
+        /// The sum of the squares of the code's values.
+        let squareSum: UInt32
+        /// The same of its coarse code, whose values are in half steps.
+        let coarseError: Float
+        let coarseSquareSum: UInt32
+    }
+
+    /// Twice the value that a coarse code stands for where the whole code has `value`: the middle
+    /// of the sixteen values with the same high bits.
+    @inline(__always)
+    static func coarseValue(_ value: Int32) -> Int32 { (value + 128) >> 4 &* 32 &- 241 }
+
+    /// Measures a code.
+    ///
+    /// - Parameters:
+    ///   - code: whole, `dimensions` bytes of it.
+    ///   - vector: what was coded, with its norm.
+    func facts(of code: UnsafePointer<UInt8>, for vector: UnsafePointer<Float>, norm: Float)
+        -> Facts
+    {
+        let factor = metric == .cosine ? 1 / Double(norm) : 1
+        let step = Double(scale)
+        let halfStep = step / 2
+        var (squares, coarseSquares) = (0.0, 0.0)
+        var (sum, coarseSum) = (Int32(0), Int32(0))
+        for index in 0..<dimensions {
+            let value = Double(vector[index]) * factor
+            let steady = Int32(code[index]) &- 128
+            let rest = value - step * Double(steady)
+            squares += rest * rest
+            sum &+= steady &* steady
+            let coarse = Self.coarseValue(steady)
+            let coarseRest = value - halfStep * Double(coarse)
+            coarseSquares += coarseRest * coarseRest
+            coarseSum &+= coarse &* coarse
+        }
+        return Facts(
+            error: bound(squares),
+            squareSum: UInt32(bitPattern: sum),
+            coarseError: bound(coarseSquares),
+            coarseSquareSum: UInt32(bitPattern: coarseSum)
+        )
     }
 
     /// An upper bound of the root of a sum of squares that was added up in f64.
@@ -66,22 +105,6 @@ package struct Quantizer: Sendable {
     private func bound(_ squares: Double) -> Float {
         let own = metric == .cosine ? 0x1p-50 : 0
         return Rounding.up((squares.squareRoot() + own) * (1 + 0x1p-37))
-    }
-
-    /// The distance between what is coded and what a code stands for, as `encode` measures it.
-    func error(of code: UnsafePointer<UInt8>, for vector: UnsafePointer<Float>, norm: Float)
-        -> (error: Float, squareSum: UInt32)
-    {
-        let factor = metric == .cosine ? 1 / Double(norm) : 1
-        var squares = 0.0
-        var squareSum: UInt32 = 0
-        for index in 0..<dimensions {
-            let steady = Int32(code[index]) - 128
-            let rest = Double(vector[index]) * factor - Double(scale) * Double(steady)
-            squares += rest * rest
-            squareSum &+= UInt32(bitPattern: steady &* steady)
-        }
-        return (bound(squares), squareSum)
     }
 }
 

@@ -31,7 +31,7 @@ package struct ScanSource: Sendable {
     }
 
     /// Bytes that a scan reads for each vector, about.
-    var vectorByteCount: Int { codes.map { $0.stride + 8 } ?? space.strideByteCount }
+    var vectorByteCount: Int { codes.map { $0.byteCount + 8 } ?? space.strideByteCount }
     /// Vectors that a scan looks at.
     var count: Int { listed?.count ?? space.vectorCount }
     var byteCount: Int { count * vectorByteCount }

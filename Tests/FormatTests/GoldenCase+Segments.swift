@@ -262,7 +262,8 @@ extension GoldenCase {
         factor: 1.25,
         meanDegree: 28.5,
         sampleCount: 100,
-        recalls: [0.5, 0.625, 0.75, 0.8125, 0.875, 0.9375, 0.96875, 1]
+        recalls: [0.5, 0.625, 0.75, 0.8125, 0.875, 0.9375, 0.96875, 1],
+        walk: .coarse
     )
     private static let summary = DeletionSummary(
         segmentID: 7,

@@ -30,17 +30,21 @@ struct CodeFileTests {
         #expect(codes.spaces.count == 1 && codes.space(ofCollection: 2) == nil)
         let space = try #require(codes.space(ofCollection: 1))
         #expect(space.count == 1100 && space.dimensions == dimensions && space.metric == metric)
-        #expect(space.stride == (dimensions + 63) / 64 * 64)
-        let bytes = try space.verifiedCodes()
-        let errors = try space.verifiedErrors()
-        let squareSums = try space.verifiedSquareSums()
-        #expect(UInt(bitPattern: bytes) % 64 == 0)
+        #expect(space.byteCount == (dimensions + 127) / 128 * 128)
+        let all = 0..<1100
+        let high = try space.verifiedHighHalves()
+        let low = try space.verifiedLowHalves()
+        #expect(UInt(bitPattern: high) % 64 == 0 && UInt(bitPattern: low) % 64 == 0)
+        let half = space.halfByteCount
         for (index, vector) in vectors.enumerated() {
             let norm = Double(norm(vector))
-            var square = 0.0
-            var sum: Int32 = 0
-            for place in 0..<space.stride {
-                let value = Int32(bytes[index * space.stride + place]) - 128
+            var (square, coarseSquare) = (0.0, 0.0)
+            var (sum, coarseSum) = (0, 0)
+            for place in 0..<space.byteCount {
+                let at = index * half + place % half
+                let shift = place < half ? 0 : 4
+                let bits = (high: Int(high[at]) >> shift & 15, low: Int(low[at]) >> shift & 15)
+                let value = bits.high * 16 + bits.low - 128
                 #expect(abs(value) <= 127)
                 guard place < dimensions else {
                     #expect(value == 0)
@@ -53,10 +57,20 @@ struct CodeFileTests {
                 // The nearest step, unless it saturates.
                 let slack = Double(space.scale) * 0.500001
                 #expect(abs(rest) <= slack || abs(value) == 127)
+                let coarse = 32 * bits.high - 241
+                let coarseRest = wanted - Double(space.scale) / 2 * Double(coarse)
+                coarseSquare += coarseRest * coarseRest
+                coarseSum += coarse * coarse
             }
-            #expect(Double(errors[index]) >= square.squareRoot())
-            #expect(Double(errors[index]) <= square.squareRoot() * 1.000001 + 1e-12)
-            #expect(squareSums[index] == sum)
+            for (error, square) in [
+                (try space.errors(all)[index], square),
+                (try space.coarseErrors(all)[index], coarseSquare),
+            ] {
+                #expect(Double(error) >= square.squareRoot())
+                #expect(Double(error) <= square.squareRoot() * 1.000001 + 1e-12)
+            }
+            #expect(Int(try space.squareSums(all)[index]) == sum)
+            #expect(Int(try space.coarseSquareSums(all)[index]) == coarseSum)
         }
         #expect(findings(codes, file).isEmpty)
     }
@@ -93,13 +107,14 @@ struct CodeFileTests {
         let space = FixtureSpace(dimensions: 3, metric: .l2, count: 1024) { _ in [0, 0, 0] }
         let file = try fixture.open(try fixture.write([space], rowCount: 1024))
         let codes = try fixture.openCodes(try #require(try fixture.writeCodes(of: file)), of: file)
-        #expect(try codes.spaces[0].verifiedCodes()[0] == 128)
-        #expect(try codes.spaces[0].verifiedErrors()[0] == 0)
+        #expect(try codes.spaces[0].verifiedHighHalves()[0] == 0x88)
+        #expect(try codes.spaces[0].verifiedLowHalves()[0] == 0)
+        #expect(try codes.spaces[0].errors(0..<1)[0] == 0)
     }
 
     @Test func aStepThatThrowsLeavesNoFile() throws {
         let (fixture, file, _) = try fixture(.cosine, dimensions: 3)
-        for limit in 0..<6 {
+        for limit in 0..<11 {
             var count = 0
             let refusal = code {
                 _ = try fixture.writeCodes(of: file) { () throws(StoreError) in
@@ -139,7 +154,7 @@ struct CodeFileTests {
             fixture.files.replace(path: fixture.codePath(), bytes: bad)
             let refusal = code {
                 let codes = try fixture.openCodes(reference, of: file)
-                _ = try codes.spaces[0].verifiedCodes()
+                _ = try codes.spaces[0].verifiedHighHalves()
                 // Padding is only looked at by who looks at every byte.
                 if !findings(codes, file).isEmpty { throw StoreError(.corrupted, "found") }
             }
@@ -151,7 +166,7 @@ struct CodeFileTests {
 /// What a code file consists of, to be bent.
 struct HostileCodeTests {
     private static let types: [(type: UInt32, ordinal: UInt32)] = [
-        (64, 0), (66, 0), (67, 0), (68, 0), (65, 0),
+        (64, 0), (66, 0), (69, 0), (67, 0), (68, 0), (70, 0), (71, 0), (65, 0),
     ]
 
     /// A vector file of 1,024 vectors and the sections of its codes.
@@ -207,16 +222,16 @@ struct HostileCodeTests {
         }
         // Fields of the source and of the entry; any finite norms and scale are as good a table.
         for field in 0..<4 { bent += bend(parts, section: 0, field) }
-        for field in 0..<6 { bent += bend(parts, section: 4, field) }
+        for field in 0..<6 { bent += bend(parts, section: 7, field) }
         for (field, values) in [
             (6, [0, 1, 0x8000_0001, 0x7F80_0000, 0x7FC0_0000, 0xBF80_0000]),
             (7, [0xBF80_0000, 0x7F80_0000, 0x7FC0_0000, 0x40C0_0000]),
             (8, [0, 0xBF80_0000, 0x7F80_0000, 0x7FC0_0000]),
         ] as [(Int, [UInt32])] {
-            for value in values { bent.append(with(parts, section: 4, field, value)) }
+            for value in values { bent.append(with(parts, section: 7, field, value)) }
         }
         var doubled = parts
-        doubled[4].bytes += parts[4].bytes
+        doubled[7].bytes += parts[7].bytes
         bent += [doubled, []]
         for (index, sections) in bent.enumerated() {
             let reference = try fixture.forgeCodes(sections)
@@ -255,17 +270,21 @@ struct HostileCodeTests {
 
     @Test func codesThatDoNotStandForTheirVectorsAreFound() throws {
         let (fixture, file, parts) = try parts()
-        for (section, place) in [(1, 0), (1, 63), (2, 5), (3, 4 * 1023)] {
+        for (section, place) in [
+            (1, 0), (1, 63), (2, 0), (2, 63), (3, 7), (4, 4 * 1023), (5, 7), (6, 4 * 1023),
+        ] {
             var bent = parts
-            bent[section].bytes[place] ^= 0x40
+            // A larger error would be as true.
+            let isError = section == 3 || section == 5
+            bent[section].bytes[place] = isError ? 0 : bent[section].bytes[place] ^ 0x40
             let codes = try fixture.openCodes(try fixture.forgeCodes(bent), of: file)
             let found = findings(codes, file)
             #expect(found.count == 1 && found.first?.kind == .mismatch, "\(section)")
         }
         var bent = parts
         // The norm of all vectors is 5.
-        bent[4].bytes.replaceSubrange(28..<32, with: [0, 0, 0xB0, 0x40])
-        bent[4].bytes.replaceSubrange(32..<36, with: [0, 0, 0xC0, 0x40])
+        bent[7].bytes.replaceSubrange(28..<32, with: [0, 0, 0xB0, 0x40])
+        bent[7].bytes.replaceSubrange(32..<36, with: [0, 0, 0xC0, 0x40])
         let codes = try fixture.openCodes(try fixture.forgeCodes(bent), of: file)
         #expect(findings(codes, file).count == 1024)
     }

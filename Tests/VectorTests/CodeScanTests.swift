@@ -219,15 +219,23 @@ struct CodeScanTests {
                     guard let kernels = mk_code_kernels_for(Int32(level.rawValue)),
                         let bound = CodeBound(query, for: space, kernels: kernels)
                     else { continue }
-                    var batch = CodeBatch(capacity: 1100)
-                    try batch.load(ScanOrdinals(0..<1100), of: space)
-                    let reaches = batch.reaches(bound)
+                    let batch = try CodeBatch(of: space, capacity: 1100)
+                    let ordinals = (0..<UInt32(1100)).map { $0 }
+                    let coarse = Array(batch.coarseReaches(ScanOrdinals(0..<1100), bound))
+                    let (listed, whole) = ordinals.withUnsafeBufferPointer {
+                        (
+                            Array(batch.coarseReaches(ScanOrdinals($0), bound)),
+                            Array(batch.wholeReaches($0, bound))
+                        )
+                    }
+                    #expect(listed == coarse)
                     for (index, vector) in vectors.enumerated() {
                         let score = withVector(vector) { buffer in
                             buffer.baseAddress.map { query.score($0, norm: norm(vector)) } ?? .nan
                         }
-                        let threshold = bound.threshold(Score.key(score, metric))
-                        #expect(reaches[index] >= threshold, "\(index)")
+                        let bar = Score.key(score, metric)
+                        #expect(coarse[index] >= bound.coarse.threshold(bar), "\(index)")
+                        #expect(whole[index] >= bound.whole.threshold(bar), "\(index)")
                     }
                 }
             }
@@ -242,11 +250,10 @@ struct CodeScanTests {
         let written = FixtureSpace(dimensions: 64, metric: .cosine, count: 3000) { vectors[$0] }
         let file = try fixture.open(try fixture.write([written], rowCount: 3000))
         let reference = try #require(try fixture.writeCodes(of: file))
-        // In the first and second chunk of the codes and in the errors, which follow.
-        for offset in [4096 + 64 + 5, 4096 + 64 + 100_000, 4096 + 64 + 3000 * 64 + 7] {
+        // In the first and second chunk of the high halves, in the low ones, and in the errors.
+        for offset in [5, 100_000, 3000 * 64 + 7, 3000 * 128 + 7].map({ 4096 + 64 + $0 }) {
             #expect(fixture.files.corrupt(path: fixture.codePath(), offset: offset, xor: 4))
             let codes = try fixture.openCodes(reference, of: file).spaces[0]
-            #expect(code { _ = try codes.verifiedCodes() } == .corrupted)
             let answers = try [codes, nil].map { codes in
                 try ExactScan.nearest(
                     [query],
@@ -279,12 +286,16 @@ struct CodeScanTests {
             pool: ScanPool(width: 1)
         )[0]
         let bound = try #require(CodeBound(query, for: space))
-        var batch = CodeBatch(capacity: 4000)
-        try batch.load(ScanOrdinals(0..<4000), of: space)
-        let reaches = batch.reaches(bound)
-        let threshold = bound.threshold(try #require(best.last).key)
-        let count = reaches.filter { $0 >= threshold }.count
-        #expect(count >= 10 && count < 400)
+        let batch = try CodeBatch(of: space, capacity: 4000)
+        let bar = try #require(best.last).key
+        let coarse = batch.coarseReaches(ScanOrdinals(0..<4000), bound)
+        let coarseCount = coarse.count { $0 >= bound.coarse.threshold(bar) }
+        #expect(coarseCount >= 10 && coarseCount < 2000, "\(coarseCount)")
+        let ordinals = (0..<UInt32(4000)).map { $0 }
+        let wholeCount = ordinals.withUnsafeBufferPointer {
+            batch.wholeReaches($0, bound).count { $0 >= bound.whole.threshold(bar) }
+        }
+        #expect(wholeCount >= 10 && wholeCount < 400, "\(wholeCount)")
     }
 }
 

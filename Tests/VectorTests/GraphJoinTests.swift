@@ -124,10 +124,10 @@ struct GraphJoinTests {
     /// Nodes that a search as wide as the space finds.
     private func reachable(_ space: GraphSpace) throws -> Int {
         try space.withSearch { search, view, _ throws(StoreError) in
-            let values = UnsafeMutablePointer<Int8>.allocate(capacity: space.codes.stride)
+            let values = UnsafeMutablePointer<Int8>.allocate(capacity: space.codes.byteCount)
             defer { values.deallocate() }
-            values.initialize(repeating: 1, count: space.codes.stride)
-            let query = GraphQuery(values: UnsafePointer(values), offset: 0)
+            values.initialize(repeating: 1, count: space.codes.byteCount)
+            let query = GraphQuery(values: UnsafePointer(values), sum: 0)
             view.entries.withUnsafeBufferPointer {
                 search.run(query, from: $0, width: space.entry.vectorCount)
             }

@@ -103,6 +103,35 @@ struct GraphTests {
         #expect(entry.width(forRecall: 2) == 256 && entry.width(forRecall: 0) == 16)
     }
 
+    /// A dimension that stands out takes the steps from all others: four bits tell little then.
+    @Test(arguments: Metric.allCases)
+    func theTrialChoosesTheCodesOfAWalkAndBothFind(metric: Metric) throws {
+        for (stretch, walk) in [(Float(1), GraphSpaceEntry.Walk.coarse), (40, .whole)] {
+            var random = SplitMix(seed: 906)
+            // Of few true dimensions, as embeddings are.
+            let basis = (0..<6).map { _ in random.vector(64) }
+            let vectors = (0..<1500).map { _ in
+                let parts = random.vector(6)
+                return (0..<64).map { place in
+                    zip(parts, basis).reduce(0) { $0 + $1.0 * $1.1[place] }
+                        * (place == 0 ? stretch : 1)
+                }
+            }
+            let opened = try open(vectors, metric)
+            #expect(opened.graph.spaces[0].entry.walk == walk)
+            var found = 0
+            for sample in 0..<20 {
+                let query = vectors[sample * 70]
+                let scores = vectors.map { exactScore(query, $0, metric) }
+                let order = scores.indices.sorted { scores[$0] > scores[$1] }
+                let bar = scores[order[9]] - abs(scores[order[9]]) * 0.01
+                let hits = try search(opened.graph, query, metric, width: 100)
+                found += min(10, hits.count { scores[$0] >= bar })
+            }
+            #expect(found >= 185, "of 200")
+        }
+    }
+
     @Test func vectorsThatAreAllTheSameMakeAGraphOfOneNode() throws {
         let vectors = Array(repeating: [Float](repeating: 1, count: 5), count: 1100)
         let opened = try open(vectors, .l2)

@@ -17,25 +17,32 @@ enum mk_code_level { MK_CODES_SCALAR = 0, MK_CODES_AVX2 = 1, MK_CODES_VNNI = 2, 
 
 // The kernels of one instruction set.
 //
-// A code is n bytes, n a multiple of 64 up to 16,384, each 128 plus a value of -127 to 127; a query
-// is n values of -127 to 127. Where the vector has fewer dimensions than n, the query's rest is
-// zero, so that the code's does not matter. Results are sum(code[i] * query[i]): the inner product
-// of the values plus 128 * sum(query[i]). No sum exceeds 31 bits. Any alignment.
+// A code is n numbers, n a multiple of 128 up to 16,384, each a byte of 128 plus a value of -127 to
+// 127. It is kept in two halves of n/2 bytes, the high and the low four bits of its bytes: byte j of
+// a half has those of number j in its low bits and those of number n/2 + j in its high ones. So the
+// high half alone is a coarse code, of numbers from 0 to 15, in half of the memory. The i-th code's
+// halves are at high + i*half and low + i*half. A query is n values of -127 to 127. Where the vector
+// has fewer dimensions than n, the query's rest is zero, so that the code's does not matter.
+//
+// Results are sum(number[j] * query[j]): of whole codes the inner product of the values plus
+// 128 * sum(query[j]). No sum exceeds 31 bits. Any alignment. Callers of lists fetch: mk_fetch.
 typedef struct __attribute__((swift_attr("@Sendable"))) mk_code_kernels {
     int level;         // one of mk_code_level
     const char *name;  // "scalar", "avx2", "vnni", "neon"
 
-    // One code.
-    int32_t (*dot)(const uint8_t *code, const int8_t *query, size_t n);
-    // out[i] is of the code at codes + i*n, for i < count. Fetches ahead.
-    void (*dot_rows)(const uint8_t *codes, size_t n, size_t count, const int8_t *query,
-                     int32_t *out);
-    // out[i] is of the code at codes + ids[i]*n, for i < count. Callers fetch: mk_fetch_code.
-    void (*dot_list)(const uint8_t *codes, size_t n, const uint32_t *ids, size_t count,
-                     const int8_t *query, int32_t *out);
-    // dot_rows with two queries at once: out_high with high, out_low with low. Reads codes once.
-    void (*dot_planes)(const uint8_t *codes, size_t n, size_t count, const int8_t *high,
-                       const int8_t *low, int32_t *out_high, int32_t *out_low);
+    // out[i] is of the code ids[i], for i < count.
+    void (*dot_list)(const uint8_t *high, const uint8_t *low, size_t half, const uint32_t *ids,
+                     size_t count, const int8_t *query, int32_t *out);
+    // dot_list with two queries at once: out_a with a, out_b with b. Reads codes once.
+    void (*dot_pair)(const uint8_t *high, const uint8_t *low, size_t half, const uint32_t *ids,
+                     size_t count, const int8_t *a, const int8_t *b, int32_t *out_a,
+                     int32_t *out_b);
+    // out[i] is of the coarse code ids[i], for i < count.
+    void (*coarse_list)(const uint8_t *high, size_t half, const uint32_t *ids, size_t count,
+                        const int8_t *query, int32_t *out);
+    // out[i] is of the coarse code i, for i < count. Fetches ahead.
+    void (*coarse_rows)(const uint8_t *high, size_t half, size_t count, const int8_t *query,
+                        int32_t *out);
 } mk_code_kernels;
 
 // The kernels of a level, or NULL when this CPU or this architecture lacks it.
@@ -66,9 +73,9 @@ static inline void mk_spin_lock(uint8_t *lock) {
 }
 static inline void mk_spin_unlock(uint8_t *lock) { __atomic_store_n(lock, 0, __ATOMIC_RELEASE); }
 
-// Asks for all lines of a code.
-static inline void mk_fetch_code(const uint8_t *code, size_t n) {
-    for (size_t i = 0; i < n; i += 64) __builtin_prefetch(code + i);
+// Asks for the lines of n bytes.
+static inline void mk_fetch(const uint8_t *bytes, size_t n) {
+    for (size_t i = 0; i < n; i += 64) __builtin_prefetch(bytes + i);
 }
 
 // How many of the first n keys, which descend, are not below a key.
@@ -87,15 +94,35 @@ static inline size_t mk_rank(const int32_t *keys, size_t n, int32_t key) {
     return low + (size_t)passed;
 }
 
-// The values of a code as a query: out[i] = code[i] - 128. Returns 128 * sum(out[i]), what a
-// result is too large by.
-static inline int32_t mk_code_as_query(const uint8_t *code, size_t n, int8_t *out) {
-    int32_t sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        out[i] = (int8_t)(code[i] ^ 0x80);
-        sum += out[i];
+// The halves of the n bytes of a code.
+static inline void mk_split_code(const uint8_t *code, size_t n, uint8_t *high, uint8_t *low) {
+    size_t half = n / 2;
+    for (size_t j = 0; j < half; j++) {
+        uint8_t a = code[j], b = code[half + j];
+        high[j] = (uint8_t)(a >> 4 | (b & 0xF0));
+        low[j] = (uint8_t)((a & 15) | b << 4);
     }
-    return 128 * sum;
+}
+
+// The bytes of a code from its halves; undoes mk_split_code.
+static inline void mk_join_code(const uint8_t *high, const uint8_t *low, size_t n, uint8_t *code) {
+    size_t half = n / 2;
+    for (size_t j = 0; j < half; j++) {
+        code[j] = (uint8_t)(high[j] << 4 | (low[j] & 15));
+        code[half + j] = (uint8_t)((high[j] & 0xF0) | low[j] >> 4);
+    }
+}
+
+// The values of a code as a query. Returns 128 * their sum, what a result is too large by.
+static inline int32_t mk_code_as_query(const uint8_t *high, const uint8_t *low, size_t n,
+                                       int8_t *out) {
+    // Of the bytes, which are 128 too large: compilers know an instruction for that sum.
+    uint8_t *bytes = (uint8_t *)out;
+    uint32_t sum = 0;
+    mk_join_code(high, low, n, bytes);
+    for (size_t i = 0; i < n; i++) sum += bytes[i];
+    for (size_t i = 0; i < n; i++) bytes[i] ^= 0x80;
+    return 128 * ((int32_t)sum - 128 * (int32_t)n);
 }
 
 // Numbers as whole steps: out[i] = values[i] * inverse, rounded to the nearest and bounded to -127

@@ -20,29 +20,34 @@ struct GraphLinks: @unchecked Sendable {
 /// One search at a time, and its memory: 2 bytes a node, and the pool.
 package final class GraphSearch {
     private let codes: GraphCodes
+    /// Whether to walk by coarse codes and to compare whole ones at the end.
+    private let isCoarse: Bool
     private let links: GraphLinks
     private let visited: UnsafeMutablePointer<UInt16>
     private var epoch: UInt16 = 0
     private var pool = GraphPool(capacity: 256)
     private let fresh: UnsafeMutablePointer<UInt32>
     private let products: UnsafeMutablePointer<Int32>
-    /// Room for a query of the codes' stride, at a multiple of 64 bytes.
+    /// Room for a query for the codes, at a multiple of 64 bytes.
     let values: UnsafeMutablePointer<Int8>
+    /// What is sorted at the end of a coarse search: keys above nodes.
+    private var ranks: [UInt64] = []
     /// Nodes in the pool.
     package private(set) var count = 0
     /// Codes compared since the object was made.
     package private(set) var comparisonCount = 0
 
-    init(_ codes: GraphCodes, _ links: GraphLinks) {
+    init(_ codes: GraphCodes, _ links: GraphLinks, isCoarse: Bool = false) {
         self.codes = codes
+        self.isCoarse = isCoarse
         self.links = links
         visited = .allocate(capacity: max(1, codes.count))
         visited.initialize(repeating: 0, count: codes.count)
         fresh = .allocate(capacity: GraphWalk.batch)
         products = .allocate(capacity: GraphWalk.batch)
-        values = UnsafeMutableRawPointer.allocate(byteCount: codes.stride, alignment: 64)
-            .bindMemory(to: Int8.self, capacity: codes.stride)
-        values.initialize(repeating: 0, count: codes.stride)
+        values = UnsafeMutableRawPointer.allocate(byteCount: codes.byteCount, alignment: 64)
+            .bindMemory(to: Int8.self, capacity: codes.byteCount)
+        values.initialize(repeating: 0, count: codes.byteCount)
     }
 
     deinit {
@@ -83,6 +88,7 @@ package final class GraphSearch {
         }
         var walk = GraphWalk(
             codes: codes,
+            isCoarse: isCoarse,
             links: links,
             query: query,
             width: width,
@@ -96,6 +102,28 @@ package final class GraphSearch {
         while walk.advance() {}
         count = walk.count
         comparisonCount &+= walk.comparisonCount
+        if isCoarse { refine(query) }
+    }
+
+    /// Orders the pool by whole codes.
+    private func refine(_ query: GraphQuery) {
+        for place in 0..<count { mk_fetch(codes.lowHalf(node(place)), codes.half) }
+        ranks.removeAll(keepingCapacity: true)
+        for start in stride(from: 0, to: count, by: GraphWalk.batch) {
+            let end = min(start + GraphWalk.batch, count)
+            for place in start..<end { fresh[place - start] = node(place) }
+            codes.multiply(fresh, end - start, query, products)
+            for index in 0..<(end - start) {
+                let key = query.key(products[index], fresh[index], codes)
+                ranks.append(UInt64(UInt32(bitPattern: key ^ .min)) << 32 | UInt64(fresh[index]))
+            }
+        }
+        ranks.sort(by: >)
+        for place in 0..<count {
+            pool.keys[place] =
+                Int32(bitPattern: UInt32(truncatingIfNeeded: ranks[place] >> 32)) ^ .min
+            pool.nodes[place] = UInt32(truncatingIfNeeded: ranks[place])
+        }
     }
 }
 
@@ -106,6 +134,7 @@ private struct GraphWalk {
     static let batch = 64
 
     let codes: GraphCodes
+    let isCoarse: Bool
     let links: GraphLinks
     let query: GraphQuery
     let width: Int
@@ -157,7 +186,10 @@ private struct GraphWalk {
 
     @inline(__always)
     private func fetch() {
-        for index in 0..<freshCount { mk_fetch_code(codes.code(fresh[index]), codes.stride) }
+        for index in 0..<freshCount {
+            mk_fetch(codes.highHalf(fresh[index]), codes.half)
+            if !isCoarse { mk_fetch(codes.lowHalf(fresh[index]), codes.half) }
+        }
     }
 
     /// Compares the fresh nodes with the query and puts the near ones into the pool; returns the
@@ -165,18 +197,18 @@ private struct GraphWalk {
     @inline(__always)
     private mutating func compare() -> Int {
         comparisonCount &+= freshCount
-        codes.kernels.pointee.dot_list(
-            codes.bytes,
-            codes.stride,
-            fresh,
-            freshCount,
-            query.values,
-            products
-        )
+        if isCoarse {
+            codes.multiplyCoarse(fresh, freshCount, query, products)
+        } else {
+            codes.multiply(fresh, freshCount, query, products)
+        }
         var first = Int.max
         for index in 0..<freshCount {
             let node = fresh[index]
-            let key = query.key(products[index], node, codes)
+            let product = products[index]
+            let key =
+                isCoarse
+                ? query.coarseKey(product, node, codes) : query.key(product, node, codes)
             if count == width {
                 guard key > pool.keys[count &- 1] else { continue }
             } else {
@@ -234,12 +266,19 @@ package struct GraphView {
     package let codes: GraphCodes
     let links: GraphLinks
     package let entries: [UInt32]
+    private let isCoarse: Bool
 
-    package init(_ codes: GraphCodes, links: UnsafePointer<UInt32>, entries: [UInt32]) {
+    package init(
+        _ codes: GraphCodes,
+        links: UnsafePointer<UInt32>,
+        entries: [UInt32],
+        isCoarse: Bool
+    ) {
         self.codes = codes
         self.links = GraphLinks(words: links, stride: GraphSpaceEntry.degree)
         self.entries = entries
+        self.isCoarse = isCoarse
     }
 
-    package func makeSearch() -> GraphSearch { GraphSearch(codes, links) }
+    package func makeSearch() -> GraphSearch { GraphSearch(codes, links, isCoarse: isCoarse) }
 }

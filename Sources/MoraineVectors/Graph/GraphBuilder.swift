@@ -129,8 +129,8 @@ package final class GraphBuilder: @unchecked Sendable {
         var last: [UInt32: UInt32] = [:]
         order.reserveCapacity(codes.count)
         for node in 0..<UInt32(codes.count) {
-            let code = UnsafeRawBufferPointer(start: codes.code(node), count: codes.stride)
-            var slot = Int(CRC32C.value(code)) & mask
+            let high = CRC32C.value(codes.highBytes(node))
+            var slot = Int(CRC32C.value(codes.lowBytes(node), continuing: high)) & mask
             while true {
                 let other = table[slot]
                 if other == GraphLinks.unused {
@@ -138,8 +138,7 @@ package final class GraphBuilder: @unchecked Sendable {
                     order.append(node)
                     break
                 }
-                let held = UnsafeRawBufferPointer(start: codes.code(other), count: codes.stride)
-                if held.elementsEqual(code) {
+                if codes.areSame(node, other) {
                     if duplicates.isEmpty {
                         duplicates = Array(repeating: GraphLinks.unused, count: codes.count)
                     }
@@ -220,13 +219,17 @@ package final class GraphBuilder: @unchecked Sendable {
     ) {
         let search = worker.search
         search.run(worker.query(node), from: entries, width: parameters.width)
-        worker.candidates.removeAll(keepingCapacity: true)
+        var count = 0
         // A node of an older graph that is linked anew can be found.
         for place in 0..<search.count where search.node(place) != node {
-            worker.candidates.append((search.key(place), search.node(place)))
+            worker.candidates[count] = GraphCandidate(
+                key: search.key(place),
+                node: search.node(place)
+            )
+            count += 1
         }
         let chosen = worker.selection.select(
-            worker.candidates,
+            UnsafeBufferPointer(rebasing: worker.candidates[..<count]),
             of: node,
             limit: GraphSpaceEntry.degree * 3 / 4,
             into: worker.chosen
@@ -236,8 +239,8 @@ package final class GraphBuilder: @unchecked Sendable {
         write(worker.chosen, chosen, to: node)
         mk_spin_unlock(locks + Int(node))
         // Choosing links of others uses the same memory.
-        let neighbours = Array(UnsafeBufferPointer(start: worker.chosen, count: chosen))
-        for neighbour in neighbours { link(neighbour, to: node, worker) }
+        worker.neighbours.update(from: worker.chosen, count: chosen)
+        for index in 0..<chosen { link(worker.neighbours[index], to: node, worker) }
     }
 
     private func write(_ chosen: UnsafePointer<UInt32>, _ count: Int, to node: UInt32) {
@@ -280,12 +283,10 @@ package final class GraphBuilder: @unchecked Sendable {
     /// Chooses a node's links anew among those that it has and one more.
     private func choose(_ node: UInt32, adding other: UInt32?, _ worker: GraphWorker) {
         let degree = Int(degrees[Int(node)])
-        worker.ids.removeAll(keepingCapacity: true)
-        worker.ids.append(contentsOf: UnsafeBufferPointer(start: row(node), count: degree))
-        if let other { worker.ids.append(other) }
-        worker.rank(worker.ids, by: node)
+        worker.ids.update(from: row(node), count: degree)
+        if let other { worker.ids[degree] = other }
         let chosen = worker.selection.select(
-            worker.candidates,
+            worker.ranked(degree + (other == nil ? 0 : 1), by: node),
             of: node,
             limit: GraphSpaceEntry.degree,
             into: worker.chosen
@@ -315,51 +316,51 @@ final class GraphWorker: @unchecked Sendable {
     let search: GraphSearch
     let selection: GraphSelection
     let chosen: UnsafeMutablePointer<UInt32>
-    var candidates: [(key: Int32, node: UInt32)] = []
-    var ids: [UInt32] = []
+    /// As many as a search keeps, or a row and one.
+    let candidates: UnsafeMutableBufferPointer<GraphCandidate>
+    let neighbours: UnsafeMutablePointer<UInt32>
+    /// A row and one.
+    let ids: UnsafeMutablePointer<UInt32>
     private let values: UnsafeMutablePointer<Int8>
     private let products: UnsafeMutablePointer<Int32>
 
     init(_ codes: GraphCodes, _ links: GraphLinks, _ parameters: GraphParameters) {
         self.codes = codes
-        search = GraphSearch(codes, links)
-        selection = GraphSelection(codes, factor: parameters.factor)
+        search = GraphSearch(codes, links, isCoarse: true)
+        candidates = .allocate(capacity: max(parameters.width, GraphBuilder.room + 1))
+        selection = GraphSelection(codes, factor: parameters.factor, capacity: candidates.count)
+        neighbours = .allocate(capacity: GraphSpaceEntry.degree)
+        ids = .allocate(capacity: GraphBuilder.room + 1)
         chosen = .allocate(capacity: GraphSpaceEntry.degree)
-        values = UnsafeMutableRawPointer.allocate(byteCount: codes.stride, alignment: 64)
-            .bindMemory(to: Int8.self, capacity: codes.stride)
+        values = UnsafeMutableRawPointer.allocate(byteCount: codes.byteCount, alignment: 64)
+            .bindMemory(to: Int8.self, capacity: codes.byteCount)
         products = .allocate(capacity: GraphBuilder.room + 1)
     }
 
     deinit {
         chosen.deallocate()
+        candidates.deallocate()
+        neighbours.deallocate()
+        ids.deallocate()
         values.deallocate()
         products.deallocate()
     }
 
     /// A node's code as a query, valid until the next call.
     func query(_ node: UInt32) -> GraphQuery {
-        let offset = mk_code_as_query(codes.code(node), codes.stride, values)
-        return GraphQuery(values: UnsafePointer(values), offset: offset)
+        codes.query(node, in: values)
     }
 
-    /// Makes `nodes`, at most a row and one, the candidates of `node`, nearest first.
-    func rank(_ nodes: [UInt32], by node: UInt32) {
+    /// The first `count` of `ids` as candidates of `node`, nearest first; valid until the next call.
+    func ranked(_ count: Int, by node: UInt32) -> UnsafeBufferPointer<GraphCandidate> {
         let query = query(node)
-        nodes.withUnsafeBufferPointer { nodes in
-            guard let ids = nodes.baseAddress else { return }
-            codes.kernels.pointee.dot_list(
-                codes.bytes,
-                codes.stride,
-                ids,
-                nodes.count,
-                query.values,
-                products
-            )
+        codes.multiply(ids, count, query, products)
+        var list = UnsafeMutableBufferPointer(rebasing: candidates[..<count])
+        for index in 0..<count {
+            let key = query.key(products[index], ids[index], codes)
+            list[index] = GraphCandidate(key: key, node: ids[index])
         }
-        candidates.removeAll(keepingCapacity: true)
-        for (index, other) in nodes.enumerated() {
-            candidates.append((query.key(products[index], other, codes), other))
-        }
-        candidates.sort { $0.key > $1.key }
+        list.sort { $0.key > $1.key }
+        return UnsafeBufferPointer(list)
     }
 }

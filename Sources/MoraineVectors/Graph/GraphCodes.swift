@@ -9,11 +9,12 @@ package import MoraineStorage
 /// Borrows the memory; whoever makes one keeps it alive. Any thread.
 // @unchecked: the memory is never written while a graph uses it.
 package struct GraphCodes: @unchecked Sendable {
-    /// `count` codes, `stride` bytes apart: 128 plus a value of -127 to 127; 128 behind the
-    /// dimensions.
-    let bytes: UnsafePointer<UInt8>
-    /// A multiple of 64.
-    let stride: Int
+    /// The high halves of `count` codes, `half` bytes apart; format-spec/codes.md.
+    let high: UnsafePointer<UInt8>
+    /// Their low halves.
+    let low: UnsafePointer<UInt8>
+    /// Bytes of half a code: a multiple of 64.
+    let half: Int
     /// Below 2^31.
     let count: Int
     /// L2: the sum of the squares of each code's values; `nil` for cosine and dot.
@@ -24,16 +25,18 @@ package struct GraphCodes: @unchecked Sendable {
     let kernels: UnsafePointer<mk_code_kernels>
 
     init(
-        bytes: UnsafePointer<UInt8>,
-        stride: Int,
+        high: UnsafePointer<UInt8>,
+        low: UnsafePointer<UInt8>,
+        half: Int,
         count: Int,
         squareSums: UnsafePointer<Int32>?,
         selfProduct: Int32?,
         kernels: UnsafePointer<mk_code_kernels> = mk_code_kernels_best()
     ) {
-        precondition(stride % 64 == 0 && count >= 0 && count < 1 << 31)
-        self.bytes = bytes
-        self.stride = stride
+        precondition(half % 64 == 0 && count >= 0 && count < 1 << 31)
+        self.high = high
+        self.low = low
+        self.half = half
         self.count = count
         self.squareSums = squareSums
         self.selfProduct = selfProduct
@@ -49,8 +52,9 @@ package struct GraphCodes: @unchecked Sendable {
     ) throws(StoreError) {
         let steps = 1 / Double(space.scale)
         self.init(
-            bytes: try space.verifiedCodes(),
-            stride: space.stride,
+            high: try space.verifiedHighHalves(),
+            low: try space.verifiedLowHalves(),
+            half: space.halfByteCount,
             count: space.count,
             squareSums: space.metric == .l2 ? try space.verifiedSquareSums() : nil,
             // No scale of unit vectors is so small; a forged one only makes a poor graph.
@@ -59,23 +63,77 @@ package struct GraphCodes: @unchecked Sendable {
         )
     }
 
+    /// Bytes of a code.
+    var byteCount: Int { 2 * half }
+
     @inline(__always)
-    func code(_ node: UInt32) -> UnsafePointer<UInt8> { bytes + Int(node) &* stride }
+    func highHalf(_ node: UInt32) -> UnsafePointer<UInt8> { high + Int(node) &* half }
+
+    @inline(__always)
+    func lowHalf(_ node: UInt32) -> UnsafePointer<UInt8> { low + Int(node) &* half }
+
+    func highBytes(_ node: UInt32) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: highHalf(node), count: half)
+    }
+
+    func lowBytes(_ node: UInt32) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: lowHalf(node), count: half)
+    }
+
+    /// True for nodes of the same code.
+    func areSame(_ one: UInt32, _ other: UInt32) -> Bool {
+        highBytes(one).elementsEqual(highBytes(other))
+            && lowBytes(one).elementsEqual(lowBytes(other))
+    }
+
+    /// Compares the codes of nodes with a query; `products` as of the kernel.
+    @inline(__always)
+    func multiply(
+        _ nodes: UnsafePointer<UInt32>,
+        _ count: Int,
+        _ query: GraphQuery,
+        _ products: UnsafeMutablePointer<Int32>
+    ) {
+        kernels.pointee.dot_list(high, low, half, nodes, count, query.values, products)
+    }
+
+    /// Compares the coarse codes of nodes with a query.
+    @inline(__always)
+    func multiplyCoarse(
+        _ nodes: UnsafePointer<UInt32>,
+        _ count: Int,
+        _ query: GraphQuery,
+        _ products: UnsafeMutablePointer<Int32>
+    ) {
+        kernels.pointee.coarse_list(high, half, nodes, count, query.values, products)
+    }
+
+    /// Makes a node's code a query.
+    ///
+    /// - Parameter values: room for a code; in use as long as the result is.
+    func query(_ node: UInt32, in values: UnsafeMutablePointer<Int8>) -> GraphQuery {
+        let offset = mk_code_as_query(highHalf(node), lowHalf(node), byteCount, values)
+        return GraphQuery(values: UnsafePointer(values), sum: offset / 128)
+    }
 }
 
-/// A query in whole numbers, for codes of one stride.
+/// A query in whole numbers, for codes of one size.
 ///
 /// The key of a code is what nodes are ordered by, larger is nearer: the inner product of the
-/// values (cosine, dot), or twice that less the sum of the code's squares (l2). Borrows the memory.
+/// values (cosine, dot), or twice that less the sum of the code's squares (l2). The key of a coarse
+/// code is about twice the one and about the other. Borrows the memory.
 package struct GraphQuery {
     /// As many numbers of -127 to 127 as a code has bytes.
     let values: UnsafePointer<Int8>
-    /// 128 times their sum: what the kernels' results are too large by.
-    let offset: Int32
+    /// What the kernels' results are too large by: 128 times the sum of the values.
+    private let offset: Int32
+    /// For coarse codes, whose numbers h stand for 32 h - 241 half steps: 241 times the sum.
+    private let coarseOffset: Int32
 
-    init(values: UnsafePointer<Int8>, offset: Int32) {
+    init(values: UnsafePointer<Int8>, sum: Int32) {
         self.values = values
-        self.offset = offset
+        offset = 128 * sum
+        coarseOffset = 241 * sum
     }
 
     /// Quantizes a query for the codes of a space.
@@ -97,7 +155,7 @@ package struct GraphQuery {
             step = max(largest / 127, Float.leastNormalMagnitude * 4)
         }
         let sum = mk_quantize(query.values, query.dimensions, 1 / step, values)
-        self.init(values: values, offset: 128 * sum)
+        self.init(values: values, sum: sum)
     }
 
     /// The key of a code from a kernel's result.
@@ -108,5 +166,15 @@ package struct GraphQuery {
         let product = product &- offset
         guard let squareSums = codes.squareSums else { return product }
         return 2 &* product &- squareSums[Int(node)]
+    }
+
+    /// The key of a coarse code from a kernel's result.
+    ///
+    /// Below 2^30: half steps are at most 241, squares as above.
+    @inline(__always)
+    func coarseKey(_ product: Int32, _ node: UInt32, _ codes: GraphCodes) -> Int32 {
+        let product = 32 &* product &- coarseOffset
+        guard let squareSums = codes.squareSums else { return product }
+        return product &- squareSums[Int(node)]
     }
 }

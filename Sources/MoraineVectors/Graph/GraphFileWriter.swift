@@ -121,7 +121,8 @@ package enum GraphFileWriter {
             factor: builder.parameters.factor,
             meanDegree: Float(Double(linkCount) / Double(builder.nodeCount)),
             sampleCount: trial.sampleCount,
-            recalls: trial.recalls
+            recalls: trial.recalls,
+            walk: trial.walk
         )
     }
 

@@ -4,38 +4,51 @@
 
 import CKernels
 
+/// A node that may become another's link, and its key as the other's query gives it.
+struct GraphCandidate {
+    let key: Int32
+    let node: UInt32
+}
+
 /// Chooses links; the memory of one thread.
+///
+/// Pointers, not arrays: a build spends its time here, and each use of an array of an object is
+/// guarded.
 final class GraphSelection {
     private let codes: GraphCodes
     private let query: UnsafeMutablePointer<Int8>
     private let products: UnsafeMutablePointer<Int32>
     /// For each candidate: the nearest of the chosen ones it was compared with, and how many.
-    private var nearest: [Int32] = []
-    private var compared: [Int] = []
+    private let nearest: UnsafeMutablePointer<Int32>
+    private let compared: UnsafeMutablePointer<Int>
+    private let capacity: Int
     /// How much nearer a chosen one must be in the second round.
     private let factor: Float
     private static let step = 8
 
-    init(_ codes: GraphCodes, factor: Float) {
+    /// - Parameter capacity: candidates at once at most.
+    init(_ codes: GraphCodes, factor: Float, capacity: Int) {
         self.codes = codes
         self.factor = factor
-        query = UnsafeMutableRawPointer.allocate(byteCount: codes.stride, alignment: 64)
-            .bindMemory(to: Int8.self, capacity: codes.stride)
+        self.capacity = capacity
+        nearest = .allocate(capacity: capacity)
+        compared = .allocate(capacity: capacity)
+        query = UnsafeMutableRawPointer.allocate(byteCount: codes.byteCount, alignment: 64)
+            .bindMemory(to: Int8.self, capacity: codes.byteCount)
         products = .allocate(capacity: Self.step)
     }
 
     deinit {
         query.deallocate()
         products.deallocate()
+        nearest.deallocate()
+        compared.deallocate()
     }
 
     /// Makes a node's code the query.
     ///
     /// Valid until the next call of any method.
-    func asQuery(_ node: UInt32) -> GraphQuery {
-        let offset = mk_code_as_query(codes.code(node), codes.stride, query)
-        return GraphQuery(values: UnsafePointer(query), offset: offset)
-    }
+    func asQuery(_ node: UInt32) -> GraphQuery { codes.query(node, in: query) }
 
     /// Chooses at most `limit` of the candidates of `node`.
     ///
@@ -44,15 +57,14 @@ final class GraphSelection {
     ///   - chosen: room for `limit` nodes.
     /// - Returns: how many were chosen.
     func select(
-        _ candidates: [(key: Int32, node: UInt32)],
+        _ candidates: UnsafeBufferPointer<GraphCandidate>,
         of node: UInt32,
         limit: Int,
         into chosen: UnsafeMutablePointer<UInt32>
     ) -> Int {
-        nearest.removeAll(keepingCapacity: true)
-        nearest.append(contentsOf: repeatElement(Int32.min, count: candidates.count))
-        compared.removeAll(keepingCapacity: true)
-        compared.append(contentsOf: repeatElement(0, count: candidates.count))
+        precondition(candidates.count <= capacity)
+        nearest.update(repeating: .min, count: candidates.count)
+        compared.update(repeating: 0, count: candidates.count)
         var count = 0
         // Ties count as nearer: equal vectors would otherwise fill all links of a group.
         for (place, candidate) in candidates.enumerated() where count < limit {
@@ -79,7 +91,7 @@ final class GraphSelection {
 
     /// The key of `node` as the candidate's query would give it.
     @inline(__always)
-    private func key(_ candidate: (key: Int32, node: UInt32), to node: UInt32) -> Int32 {
+    private func key(_ candidate: GraphCandidate, to node: UInt32) -> Int32 {
         guard let squareSums = codes.squareSums else { return candidate.key }
         return candidate.key &+ squareSums[Int(candidate.node)] &- squareSums[Int(node)]
     }
@@ -87,7 +99,7 @@ final class GraphSelection {
     /// The key that a chosen one must reach to keep the candidate out in the second round; `nil`
     /// where there are no distances to apply a factor to.
     @inline(__always)
-    private func mostForFactor(_ candidate: (key: Int32, node: UInt32), _ node: UInt32) -> Int32? {
+    private func mostForFactor(_ candidate: GraphCandidate, _ node: UInt32) -> Int32? {
         let whole: Int32
         if let squareSums = codes.squareSums {
             whole = squareSums[Int(candidate.node)]
@@ -116,14 +128,7 @@ final class GraphSelection {
         let query = asQuery(candidate)
         while done < count {
             let batch = min(Self.step, count - done)
-            codes.kernels.pointee.dot_list(
-                codes.bytes,
-                codes.stride,
-                chosen + done,
-                batch,
-                query.values,
-                products
-            )
+            codes.multiply(chosen + done, batch, query, products)
             for index in 0..<batch {
                 let key = query.key(products[index], chosen[done + index], codes)
                 nearest[place] = max(nearest[place], key)

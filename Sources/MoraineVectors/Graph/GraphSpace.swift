@@ -94,7 +94,12 @@ package final class GraphSpace: Sendable {
             duplicates = next.baseAddress
         }
         return Ready(
-            view: GraphView(try GraphCodes(codes), links: links, entries: Array(entries)),
+            view: GraphView(
+                try GraphCodes(codes),
+                links: links,
+                entries: Array(entries),
+                isCoarse: entry.walk == .coarse
+            ),
             duplicates: duplicates
         )
     }

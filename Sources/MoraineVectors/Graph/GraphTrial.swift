@@ -1,7 +1,7 @@
 // How well a graph finds: tried with some of its own codes before it is trusted.
 
 import CKernels
-import MoraineFormat
+package import MoraineFormat
 package import MoraineStorage
 import Synchronization
 
@@ -11,6 +11,8 @@ package struct GraphTrial: Sendable, Equatable {
     package let sampleCount: Int
     /// The share of their ten nearest that was found, for each of `GraphSpaceEntry.recallWidths`.
     package let recalls: [Float]
+    /// By which codes.
+    package let walk: GraphSpaceEntry.Walk
 }
 
 extension GraphBuilder {
@@ -19,7 +21,11 @@ extension GraphBuilder {
     /// Codes compared by one call of a kernel.
     private static let batch = 1024
 
-    /// Searches for some of the graph's own codes, themselves left out.
+    /// What coarse codes may find less, on average over the widths.
+    private static let coarseLoss: Float = 0.005
+
+    /// Searches for some of the graph's own codes, themselves left out, by coarse codes; by whole
+    /// ones where those find more.
     ///
     /// What is as near as the tenth nearest counts as found, whichever it is. All in whole
     /// numbers: it tries the graph, not the codes.
@@ -30,25 +36,36 @@ extension GraphBuilder {
         let count = min(Self.sampleCount, nodeCount)
         var isNode = [Bool](repeating: duplicates.isEmpty, count: codes.count)
         if !duplicates.isEmpty { for node in order { isNode[Int(node)] = true } }
-        let found = Mutex([Int](repeating: 0, count: GraphSpaceEntry.recallWidths.count))
+        let walks = [GraphSpaceEntry.Walk.coarse, .whole]
+        let none = [Int](repeating: 0, count: GraphSpaceEntry.recallWidths.count)
+        let found = Mutex([none, none])
         let wanted = min(Self.neighbourCount, nodeCount - 1)
         let nodes = isNode
         try spread(0..<count, batch: 4, threads: threads, step) { [self] range, worker in
+            let searches = walks.map { GraphSearch(codes, links, isCoarse: $0 == .coarse) }
             for sample in range {
                 // Not those that searches begin with.
                 let node = order[(2 * sample + 1) * nodeCount / (2 * count)]
                 let query = worker.query(node)
                 let bar = bar(of: node, query, nodes, wanted)
-                for (index, width) in GraphSpaceEntry.recallWidths.enumerated() {
-                    let hits = hits(of: node, query, width: width, bar: bar, worker)
-                    found.withLock { $0[index] += min(hits, wanted) }
+                for (walk, search) in searches.enumerated() {
+                    for (index, width) in GraphSpaceEntry.recallWidths.enumerated() {
+                        let hits = hits(of: node, query, width: width, bar: bar, search)
+                        found.withLock { $0[walk][index] += min(hits, wanted) }
+                    }
                 }
             }
         }
         let recalls = found.withLock { found in
-            found.map { wanted == 0 ? 1 : Float($0) / Float(wanted * count) }
+            found.map { $0.map { wanted == 0 ? 1 : Float($0) / Float(wanted * count) } }
         }
-        return GraphTrial(sampleCount: count, recalls: recalls)
+        let losses = zip(recalls[1], recalls[0]).map { $0 - $1 }
+        let isCoarse = losses.reduce(0, +) <= Self.coarseLoss * Float(losses.count)
+        return GraphTrial(
+            sampleCount: count,
+            recalls: recalls[isCoarse ? 0 : 1],
+            walk: isCoarse ? .coarse : .whole
+        )
     }
 
     /// The key of the last of the nearest nodes, by comparing all.
@@ -61,15 +78,11 @@ extension GraphBuilder {
         var best: [Int32] = []
         let products = UnsafeMutablePointer<Int32>.allocate(capacity: Self.batch)
         defer { products.deallocate() }
+        var ids = [UInt32](repeating: 0, count: Self.batch)
         for start in stride(from: 0, to: codes.count, by: Self.batch) {
             let end = min(start + Self.batch, codes.count)
-            codes.kernels.pointee.dot_rows(
-                codes.code(UInt32(start)),
-                codes.stride,
-                end - start,
-                query.values,
-                products
-            )
+            for index in start..<end { ids[index - start] = UInt32(index) }
+            codes.multiply(ids, end - start, query, products)
             for index in start..<end where index != Int(node) && isNode[index] {
                 let key = query.key(products[index - start], UInt32(index), codes)
                 if best.count == wanted {
@@ -88,9 +101,8 @@ extension GraphBuilder {
         _ query: GraphQuery,
         width: Int,
         bar: Int32,
-        _ worker: GraphWorker
+        _ search: GraphSearch
     ) -> Int {
-        let search = worker.search
         entries.withUnsafeBufferPointer { search.run(query, from: $0, width: width) }
         return (0..<search.count).count { search.node($0) != node && search.key($0) >= bar }
     }

@@ -26,9 +26,12 @@ extension SectionType {
         case deadRowContainers: "containers"
         case source: "source"
         case codeSpaces: "coded spaces"
-        case codes: "codes"
+        case codeHighHalves: "high halves"
+        case codeLowHalves: "low halves"
         case codeErrors: "errors"
         case codeSquareSums: "sums of squares"
+        case coarseErrors: "coarse errors"
+        case coarseSquareSums: "coarse sums of squares"
         case columnValues: "values"
         case columnPaths: "paths"
         case columns: "columns"
@@ -163,12 +166,14 @@ extension Anatomy {
         case SectionType.codeSpaces:
             let size = CodeSpaceEntry.byteCount
             try entries("coded space", CodeSpaceEntry.layout, size, start, end)
-        case SectionType.codes:
-            pieces("codes of coded space \(entry.ordinal)", "code", "u8[]", from: start, to: end)
-        case SectionType.codeErrors:
-            pieces("errors of coded space \(entry.ordinal)", "error", "f32[]", from: start, to: end)
-        case SectionType.codeSquareSums:
-            let title = "sums of squares of coded space \(entry.ordinal)"
+        case SectionType.codeHighHalves, SectionType.codeLowHalves:
+            let title = "\(SectionType.name(entry.type)) of coded space \(entry.ordinal)"
+            pieces(title, "half", "u8[]", from: start, to: end)
+        case SectionType.codeErrors, SectionType.coarseErrors:
+            let title = "\(SectionType.name(entry.type)) of coded space \(entry.ordinal)"
+            pieces(title, "error", "f32[]", from: start, to: end)
+        case SectionType.codeSquareSums, SectionType.coarseSquareSums:
+            let title = "\(SectionType.name(entry.type)) of coded space \(entry.ordinal)"
             pieces(title, "sum of squares", "u32[]", from: start, to: end)
         case SectionType.columnValues: pieces("values", "value", "u8[]", from: start, to: end)
         case SectionType.columnPaths: pieces("paths", "path", "u8[]", from: start, to: end)

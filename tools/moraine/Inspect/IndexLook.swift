@@ -60,6 +60,7 @@ extension GraphSpaceEntry {
     var trialFields: Description.Fields {
         [
             ("meanDegree", .json(jsonText(meanDegree))), ("sampleCount", .number(sampleCount)),
+            ("walk", .text(walk == .coarse ? "coarse" : "whole")),
         ]
             + zip(Self.recallWidths, recalls).map {
                 ("recall\($0)", .json(decimal(Double($1), digits: 4)))
