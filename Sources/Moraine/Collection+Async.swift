@@ -116,18 +116,21 @@ extension Store.Collection {
     ///   - prefix: how ids begin.
     ///   - from: the first id.
     ///   - to: the id before which to end.
+    ///   - filter: which documents; `nil` for all.
     ///   - withEmbeddings: false leaves embeddings out.
     /// - Throws: `closed`. The sequence throws what the blocking form throws, and `cancelled`.
     public func scan(
         prefix: String = "",
         from: String? = nil,
         to: String? = nil,
+        where filter: Filter? = nil,
         withEmbeddings: Bool = true
     ) throws(MoraineError) -> DocumentSequence {
         DocumentSequence(
             snapshot: try store.snapshot(label: "scan"),
             shape: shape,
             range: ScanRange(prefix: prefix, from: from, to: to),
+            filter: filter,
             withEmbeddings: withEmbeddings,
             timeout: readTimeout
         )

@@ -201,20 +201,23 @@ extension Store.Collection {
     ///   - prefix: how ids begin.
     ///   - from: the first id.
     ///   - to: the id before which to end.
+    ///   - filter: which documents to visit; `nil` for all.
     ///   - withEmbeddings: false leaves embeddings out.
     ///   - visit: gets each document; whether to go on.
-    /// - Throws: `corrupted` at the first damaged document, after those before it; `inputOutput`,
-    ///   `closed`; what `visit` throws.
+    /// - Throws: `corrupted` at the first damaged document, after those before it;
+    ///   `invalidFilter`, `inputOutput`, `closed`, `deadlineExceeded`; what `visit` throws.
     @available(*, noasync, message: "use `for try await document in collection.scan()`")
     public func scan(
         prefix: String = "",
         from: String? = nil,
         to: String? = nil,
+        where filter: Filter? = nil,
         withEmbeddings: Bool = true,
         _ visit: (StoredDocument) throws(MoraineError) -> Bool
     ) throws(MoraineError) {
         try reader().scan(
             ScanRange(prefix: prefix, from: from, to: to),
+            where: filter,
             withEmbeddings: withEmbeddings,
             visit
         )

@@ -18,6 +18,7 @@ public struct DocumentSequence: AsyncSequence, Sendable {
     let snapshot: Store.Snapshot
     let shape: CollectionShape
     let range: ScanRange
+    let filter: Filter?
     let withEmbeddings: Bool
     let timeout: Duration?
 
@@ -51,7 +52,8 @@ public struct DocumentSequence: AsyncSequence, Sendable {
         /// The next document; `nil` at the end and after an error.
         ///
         /// - Throws: `corrupted` at the first damaged document, after those before it;
-        ///   `inputOutput`, `closed`, `snapshotExpired`, `cancelled`, `deadlineExceeded`.
+        ///   `invalidFilter`, `inputOutput`, `closed`, `snapshotExpired`, `cancelled`,
+        ///   `deadlineExceeded`.
         public mutating func next() async throws(MoraineError) -> StoredDocument? {
             if let document = documents.popFirst() { return document }
             if isOver {
@@ -93,7 +95,7 @@ public struct DocumentSequence: AsyncSequence, Sendable {
             var portion = Portion()
             var byteCount = 0
             do throws(MoraineError) {
-                try reader.scan(range, withEmbeddings: withEmbeddings) { document in
+                try reader.scan(range, where: filter, withEmbeddings: withEmbeddings) { document in
                     portion.documents.append(document)
                     byteCount += document.text.utf8.count + (document.embedding?.count ?? 0) * 4
                     portion.isLast =

@@ -57,20 +57,23 @@ extension Store.Snapshot {
     ///   - prefix: how ids begin.
     ///   - from: the first id.
     ///   - to: the id before which to end.
+    ///   - filter: which documents; `nil` for all.
     ///   - withEmbeddings: false leaves embeddings out.
-    /// - Throws: `unknownCollection`, `closed`, `snapshotExpired`. The sequence throws what the blocking form throws,
-    ///   and `cancelled`.
+    /// - Throws: `unknownCollection`, `closed`, `snapshotExpired`. The sequence throws what the
+    ///   blocking form throws, and `cancelled`.
     public func scan(
         in collection: String,
         prefix: String = "",
         from: String? = nil,
         to: String? = nil,
+        where filter: Filter? = nil,
         withEmbeddings: Bool = true
     ) throws(MoraineError) -> DocumentSequence {
         DocumentSequence(
             snapshot: self,
             shape: try reader(of: collection).shape,
             range: ScanRange(prefix: prefix, from: from, to: to),
+            filter: filter,
             withEmbeddings: withEmbeddings,
             timeout: readTimeout
         )

@@ -125,21 +125,24 @@ extension Store.Snapshot {
     ///   - prefix: how ids begin.
     ///   - from: the first id.
     ///   - to: the id before which to end.
+    ///   - filter: which documents to visit; `nil` for all.
     ///   - withEmbeddings: false leaves embeddings out.
     ///   - visit: gets each document; whether to go on.
     /// - Throws: `unknownCollection`; `corrupted` at the first damaged document, after those before
-    ///   it; `inputOutput`, `closed`, `snapshotExpired`; what `visit` throws.
+    ///   it; `invalidFilter`, `inputOutput`, `closed`, `snapshotExpired`, `deadlineExceeded`; what `visit` throws.
     @available(*, noasync, message: "use `for try await document in snapshot.scan(in:)`")
     public func scan(
         in collection: String,
         prefix: String = "",
         from: String? = nil,
         to: String? = nil,
+        where filter: Filter? = nil,
         withEmbeddings: Bool = true,
         _ visit: (StoredDocument) throws(MoraineError) -> Bool
     ) throws(MoraineError) {
         try reader(of: collection).scan(
             ScanRange(prefix: prefix, from: from, to: to),
+            where: filter,
             withEmbeddings: withEmbeddings,
             visit
         )

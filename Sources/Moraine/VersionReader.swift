@@ -35,13 +35,15 @@ struct VersionReader: Sendable {
 
     func scan(
         _ range: ScanRange,
+        where filter: Filter?,
         withEmbeddings: Bool,
         _ visit: (StoredDocument) throws(MoraineError) -> Bool
     ) throws(MoraineError) {
+        let filter = try filter?.checked()
         // The engine's scan lets only its own errors through.
         var refusal: MoraineError?
         try face { () throws(StoreError) in
-            try version.scan(shape, range: range, wantsVectors: withEmbeddings) {
+            try version.scan(shape, range: range, where: filter, wantsVectors: withEmbeddings) {
                 view throws(StoreError) in
                 let document = try StoredDocument(view)
                 do throws(MoraineError) {

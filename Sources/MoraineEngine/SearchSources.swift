@@ -73,13 +73,7 @@ struct MemoryRows: @unchecked Sendable {
             try meter.step()
             guard version.sees(row), let vector = row.pointee.vector else { return }
             vectorCount += 1
-            if evaluator != nil {
-                // The body was checked when the commit was built or read.
-                var reader = ByteReader(row.pointee.body)
-                guard let body = try? DocumentBody(decoding: &reader),
-                    (try? evaluator?.matches(body.metadata)) == true
-                else { return }
-            }
+            guard evaluator?.admits(row) ?? true else { return }
             rows.append(UInt32(number))
             vectors.append(vector)
             norms.append(row.pointee.norm)

@@ -20,13 +20,7 @@ extension Version {
         for memtable in memtables {
             try memtable.forEachRow(collectionID: collection.id) { _, row throws(StoreError) in
                 try meter.step()
-                guard sees(row) else { return }
-                // The body was checked when the commit was built or read.
-                var reader = ByteReader(row.pointee.body)
-                guard let body = try? DocumentBody(decoding: &reader),
-                    (try? evaluator.matches(body.metadata)) == true
-                else { return }
-                count += 1
+                if sees(row), evaluator.admits(row) { count += 1 }
             }
         }
         for view in segments where !view.segment.files.rows(of: collection.id).isEmpty {
@@ -93,5 +87,15 @@ extension Version {
             }
         }
         return unknown.map(\.text)
+    }
+}
+
+extension FilterEvaluator {
+    /// True when the filter lets a row of memory pass.
+    mutating func admits(_ row: UnsafePointer<MemRow>) -> Bool {
+        // The body was checked when the commit was built or read.
+        var reader = ByteReader(row.pointee.body)
+        guard let body = try? DocumentBody(decoding: &reader) else { return false }
+        return (try? matches(body.metadata)) ?? false
     }
 }

@@ -1,6 +1,7 @@
-// Documents of a collection in id order.
+// Documents of a collection in id order, all or those that a filter lets pass.
 
 import MoraineBytes
+package import MoraineFilters
 package import MoraineFormat
 import MoraineSegments
 package import MoraineStorage
@@ -40,11 +41,14 @@ package struct ScanRange: Sendable {
 extension Version {
     /// Calls `visit` with the documents of a collection in id order until it returns false.
     ///
+    /// - Parameter filter: only documents that it lets pass; segments whose columns know its fields
+    ///   are not read for the others.
     /// - Throws: `corrupted` at the first damaged document, after those before it were visited;
     ///   what `visit` throws.
     package func scan(
         _ collection: CollectionShape,
         range: ScanRange = ScanRange(),
+        where filter: Filter? = nil,
         wantsVectors: Bool,
         _ visit: (DocumentView) throws(StoreError) -> Bool
     ) throws(StoreError) {
@@ -55,12 +59,12 @@ extension Version {
         let end = range.end
         for memtable in memtables where memtable.rowCount > 0 {
             sources.append(
-                .memory(MemoryScan(memtable, collection.id, self, from: start, to: end))
+                .memory(MemoryScan(memtable, collection.id, self, filter, from: start, to: end))
             )
         }
         for view in segments where !view.segment.files.rows(of: collection.id).isEmpty {
             sources.append(
-                .segment(try SegmentScan(view, collection.id, self, from: start, to: end))
+                .segment(try SegmentScan(view, collection.id, self, filter, from: start, to: end))
             )
         }
         var merge = ScanMerge(sources)
@@ -83,14 +87,10 @@ private enum ScanSource {
     case memory(MemoryScan)
     case segment(SegmentScan)
 
-    mutating func advance() throws(StoreError) -> Bool {
+    func advance() throws(StoreError) -> Bool {
         switch self {
-        case .memory(var scan):
-            let found = scan.advance()
-            self = .memory(scan)
-            return found
-        case .segment(let scan):
-            return try scan.advance()
+        case .memory(let scan): try scan.advance()
+        case .segment(let scan): try scan.advance()
         }
     }
 
@@ -103,18 +103,21 @@ private enum ScanSource {
 }
 
 /// The live rows of a memtable in id order.
-private struct MemoryScan {
+private final class MemoryScan {
     private let memtable: MemTable
     private let version: Version
     private let rows: [UInt32]
     private var next: Int
     private let end: Int
+    private var evaluator: FilterEvaluator?
+    private var meter: ReadMeter
     private(set) var current: UnsafePointer<MemRow>
 
     init(
         _ memtable: MemTable,
         _ collectionID: UInt32,
         _ version: Version,
+        _ filter: Filter?,
         from: [UInt8],
         to: [UInt8]?
     ) {
@@ -122,6 +125,8 @@ private struct MemoryScan {
         self.version = version
         let rows = memtable.sortedRows(collectionID: collectionID)
         self.rows = rows
+        evaluator = filter.map { FilterEvaluator($0) }
+        meter = ReadMeter(version.limit)
         next = Self.lowerBound(memtable, rows, from)
         end = to.map { Self.lowerBound(memtable, rows, $0) } ?? rows.count
         current = memtable.row(0)
@@ -140,11 +145,12 @@ private struct MemoryScan {
         return low
     }
 
-    mutating func advance() -> Bool {
+    func advance() throws(StoreError) -> Bool {
         while next < end {
             let row = memtable.row(Int(rows[next]))
             next += 1
-            if version.sees(row) {
+            try meter.step()
+            if version.sees(row), evaluator?.admits(row) ?? true {
                 current = row
                 return true
             }
@@ -159,6 +165,10 @@ private final class SegmentScan {
     private let version: Version
     private var next: UInt32
     private let end: UInt32
+    /// The rows that the filter lets pass, where columns could tell.
+    private var passing: RowSet?
+    /// The filter, where only the documents can tell.
+    private var evaluator: FilterEvaluator?
     private var row: UInt32 = 0
     private var block: DecodedBlock?
     private var record: DocumentRecord?
@@ -167,6 +177,7 @@ private final class SegmentScan {
         _ view: SegmentView,
         _ collectionID: UInt32,
         _ version: Version,
+        _ filter: Filter?,
         from: [UInt8],
         to: [UInt8]?
     ) throws(StoreError) {
@@ -182,19 +193,36 @@ private final class SegmentScan {
         } else {
             end = rows.upperBound
         }
+        guard let filter, next < end else { return }
+        passing = try view.indexes.columns?.matches(
+            filter,
+            collection: collectionID,
+            rows: next..<end
+        )
+        if passing == nil { evaluator = FilterEvaluator(filter) }
     }
 
     func advance() throws(StoreError) -> Bool {
         while next < end {
             row = next
             next += 1
-            if !view.dead.isDead(row) {
-                try read()
-                if record?.isExpired(at: version.now) ?? false { continue }
-                return true
+            guard !view.dead.isDead(row), passing?.contains(row) ?? true else { continue }
+            try read()
+            guard let record, !record.isExpired(at: version.now), try admits(record) else {
+                continue
             }
+            return true
         }
         return false
+    }
+
+    private func admits(_ record: DocumentRecord) throws(StoreError) -> Bool {
+        guard evaluator != nil else { return true }
+        do throws(FormatError) {
+            return try evaluator?.matches(record.metadata) ?? true
+        } catch {
+            throw StoreError(error, path: FileNames.document(view.segment.id))
+        }
     }
 
     /// Reads the record of the current row.

@@ -1,4 +1,5 @@
-// Searches with filters, exact ones, against every document looked at alone.
+// Searches with filters, exact ones, and scans with filters, against every document looked at
+// alone.
 
 import MoraineFiles
 import MoraineFilters
@@ -43,6 +44,78 @@ import Testing
                 }
             }
         }
+    }
+
+    /// The ids that a scan visits, in its order.
+    private func scan(_ version: Version, _ range: ScanRange, _ filter: String) throws -> [String] {
+        let shape = try #require(version.collection("notes"))
+        let filter = try Filter(text: filter)
+        var ids: [String] = []
+        try version.scan(shape, range: range, where: filter, wantsVectors: true) { document in
+            ids.append(String(decoding: document.id, as: UTF8.self))
+            return true
+        }
+        return ids
+    }
+
+    @Test func aFilteredScanVisitsWhatTheFilterLetsPass() throws {
+        var options = options(SimulatedFileSystem(), memtable: 4 << 20)
+        options.indexFormats = [.columns]
+        let engine = try Engine.open(at: "store", options: options)
+        defer { try? engine.close() }
+        try engine.commit { batch throws(StoreError) in
+            try batch.createCollection("other", dimensions: 2, metric: .l2)
+            try batch.createCollection("notes", dimensions: 2, metric: .l2)
+        }
+        // One segment with columns, one that is too small for them, and memory, which hides rows
+        // of both.
+        try put(0..<2600, engine)
+        try engine.checkpoint()
+        #expect(try engine.buildIndexes() == 1)
+        try put(2600..<2900, engine)
+        try engine.checkpoint()
+        try put(2550..<2650, engine)
+        let version = try engine.version()
+        #expect(version.segments.map { $0.indexes.columns != nil } == [true, false])
+        let cases: [(String, (Int) -> Bool)] = [
+            ("n == 7", { $0 == 7 }), ("n >= 5 and n < 60", { $0 >= 5 && $0 < 60 }),
+            ("n == 99", { _ in false }), ("n exists", { _ in true }),
+        ]
+        let ranges = [
+            (ScanRange(), 0..<2900), (ScanRange(prefix: Array("d111".utf8)), 1100..<1200),
+            (ScanRange(from: Array(id(2540).utf8), to: Array(id(2660).utf8)), 2540..<2660),
+            (ScanRange(prefix: Array("e".utf8)), 0..<0),
+        ]
+        for (text, passes) in cases {
+            for (range, rows) in ranges {
+                let expected = rows.filter { passes($0 % 64) }.map(id)
+                #expect(try scan(version, range, text) == expected, "\(text) \(rows)")
+            }
+        }
+    }
+
+    @Test func aFilteredScanReadsOnlyBlocksWithRowsThatPass() throws {
+        let disk = SimulatedFileSystem()
+        var options = options(disk, memtable: 4 << 20)
+        options.indexFormats = [.columns]
+        let engine = try Engine.open(at: "store", options: options)
+        defer { try? engine.close() }
+        try engine.commit { batch throws(StoreError) in
+            try batch.createCollection("notes", dimensions: 2, metric: .l2)
+        }
+        try put(0..<2600, engine)
+        try engine.checkpoint()
+        let all = ScanRange()
+        let broken = Fault(operation: .read, ordinal: 1, errorNumber: 5, once: false)
+        #expect(try scan(engine.version(), all, "n == 99") == [])
+        disk.setFaults([broken])
+        #expect(throws: StoreError.self) { _ = try scan(engine.version(), all, "n == 99") }
+        disk.setFaults([])
+        #expect(try engine.buildIndexes() == 1)
+        disk.setFaults([broken])
+        #expect(try scan(engine.version(), all, "n == 99") == [])
+        #expect(throws: StoreError.self) { _ = try scan(engine.version(), all, "n == 9") }
+        disk.setFaults([])
     }
 
     @Test func aFilteredSearchIsASearchOfWhatTheFilterLetsPass() throws {

@@ -117,6 +117,60 @@ import Testing
 }
 
 @Suite struct SnapshotTests {
+    /// 3,010 documents, in a segment with columns, one without, and memory.
+    private func makeManyNotes() throws -> Store.Collection {
+        let notes = try makeNotes()
+        try notes.put(documents(0..<2_990))
+        try notes.store.checkpoint()
+        try notes.store.buildIndexes()
+        try notes.put(documents(2_980..<3_000))
+        try notes.store.checkpoint()
+        try notes.put(documents(2_990..<3_010))
+        return notes
+    }
+
+    @Test func aScanTakesAFilter() throws {
+        let notes = try makeManyNotes()
+        let snapshot = try notes.store.snapshot()
+        try notes.delete("d020")
+        let filter = try Filter(text: "number in [0, 17, 20, 900, 2995, 3005]")
+        var ids: [String] = []
+        try notes.scan(prefix: "d", from: "d001", where: filter) { document in
+            ids.append(document.id)
+            return true
+        }
+        #expect(ids == ["d017", "d2995", "d3005", "d900"])
+        ids = []
+        try snapshot.scan(in: "notes", to: "d3", where: filter) { document in
+            ids.append(document.id)
+            return true
+        }
+        #expect(ids == ["d000", "d017", "d020", "d2995"])
+        #expect(
+            code { () throws(MoraineError) in
+                try notes.scan(where: .field("a..b") == 1) { _ in true }
+            } == .invalidFilter
+        )
+    }
+
+    @Test func aScanInPortionsTakesAFilter() async throws {
+        let notes = try makeManyNotes()
+        var ids: [String] = []
+        for try await document in try notes.store.snapshot()
+            .scan(in: "notes", where: .field("number") >= 10)
+        {
+            ids.append(document.id)
+        }
+        #expect(ids.count == 3_000 && ids == ids.sorted())
+        ids = []
+        for try await document in try notes.scan(where: .field("number") < 3) {
+            ids.append(document.id)
+        }
+        #expect(ids == ["d000", "d001", "d002"])
+        let wrong = try notes.scan(where: .field("a..b") == 1)
+        await #expect(throws: MoraineError.self) { for try await _ in wrong {} }
+    }
+
     @Test func aSnapshotSeesOneState() throws {
         let store = try Store.inMemory()
         let notes = try store.collection("notes", dimensions: 4)

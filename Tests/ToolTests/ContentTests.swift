@@ -66,6 +66,36 @@ import Testing
         #expect(!place.run("dump", "@", "--no-vectors").output.contains("embedding"))
     }
 
+    @Test func whenDocumentsExpireIsCarried() {
+        let expires = 4_102_444_800_000
+        let put = #"{"op":"put","collection":"notes","id":"#
+        let done = place.apply(
+            #"{"op":"create","collection":"notes","dimensions":1}"#,
+            put + #""a","text":"once","expires":\#(expires),"embedding":[1]}"#,
+            put + #""b"}"#
+        )
+        #expect(done.code == 0, "\(done.output)")
+        let line =
+            put + #""a","text":"once","metadata":{},"expires":\#(expires),"embedding":[1.0]}"#
+        let dump = place.run("dump", "@", "--arrays")
+        #expect(dump.lines.dropFirst().first == line)
+        #expect(!dump.lines[2].contains("expires"))
+        #expect(place.run("load", other, input: dump.output).code == 0)
+        #expect(place.run("dump", other, "--arrays").output == dump.output)
+        #expect(place.run("get", other, "notes", "a", "--json").json["expires"] as? Int == expires)
+        #expect(place.run("get", other, "notes", "a").output.contains("expires   2100-01-01"))
+        // The lines of a plain scan are as they always were.
+        let plain = place.run("scan", "@", "notes", "--json", "--vectors")
+        #expect(!plain.output.contains("expires"))
+        let scan = place.run("scan", "@", "notes", "--json", "--vectors", "--expires")
+        #expect(scan.lines.first == line)
+        let copy = place.path + "/copy.moraine"
+        let create = dump.lines[0] + "\n"
+        #expect(place.run("apply", copy, input: create + scan.output).code == 0)
+        #expect(place.run("dump", copy, "--arrays").output == dump.output)
+        #expect(place.run("scan", "@", "notes", "--expires").code == 16)
+    }
+
     @Test func theHashIsThatOfTheReader() throws {
         fill()
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

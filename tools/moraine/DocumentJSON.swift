@@ -14,6 +14,16 @@ enum VectorForm {
     case base64
 }
 
+/// What is printed of a document's version and times.
+enum DocumentTimes {
+    /// Nothing: the content alone.
+    case none
+    /// `expires`, where the document does: what a put of it takes.
+    case expiry
+    /// `version`, `created`, `updated` as well, which no put takes.
+    case all
+}
+
 /// Prints documents as the lines that `apply` takes.
 struct DocumentPrinter: ~Copyable {
     private let vectors: VectorForm
@@ -23,12 +33,10 @@ struct DocumentPrinter: ~Copyable {
     init(vectors: VectorForm = .array) { self.vectors = vectors }
 
     /// Writes a document as a line of JSON.
-    ///
-    /// - Parameter withTimes: version, created and updated as well, as `get` shows them.
     mutating func writeLine(
         _ document: DocumentView,
         of collection: CollectionShape,
-        withTimes: Bool,
+        times: DocumentTimes,
         to output: Output
     ) throws(StoreError) {
         json.writeRaw("{\"op\":\"put\",\"collection\":")
@@ -36,17 +44,17 @@ struct DocumentPrinter: ~Copyable {
         json.writeRaw(",\"id\":")
         json.writeString(document.id)
         try writeContent(document)
-        if withTimes {
+        if times == .all {
             json.writeRaw(",\"version\":")
             json.writeUInt(document.version)
             json.writeRaw(",\"created\":")
             json.writeTimestamp(milliseconds: document.created)
             json.writeRaw(",\"updated\":")
             json.writeTimestamp(milliseconds: document.updated)
-            if document.expiry != 0 {
-                json.writeRaw(",\"expires\":")
-                json.writeUInt(document.expiry)
-            }
+        }
+        if times != .none, document.expiry != 0 {
+            json.writeRaw(",\"expires\":")
+            json.writeUInt(document.expiry)
         }
         if let vector = document.vector {
             switch vectors {

@@ -22,7 +22,8 @@ extension Command {
             """
             JSON Lines: for each collection, by name, a "create", then a "put" for each document,
             by id. "moraine load" and "moraine apply" make the same content of them, which
-            "moraine hash" shows; versions and times are those of the new store.
+            "moraine hash" shows, and documents expire when they did; versions and times are those
+            of the new store.
             """
         ],
         examples: [
@@ -86,7 +87,7 @@ private struct Dump: ~Copyable {
         try engineCall { () throws(StoreError) in
             try version.scan(collection, range: ScanRange(), wantsVectors: form != nil) {
                 document throws(StoreError) in
-                try printer.writeLine(document, of: collection, withTimes: false, to: output)
+                try printer.writeLine(document, of: collection, times: .expiry, to: output)
                 count += 1
                 progress.show("\(collection.name): \(grouped(count)) documents")
                 return !output.isClosed && !console.cancellation.isRequested

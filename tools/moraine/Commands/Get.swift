@@ -56,7 +56,7 @@ private func printDocument(
 ) throws(StoreError) {
     if call.isJSON {
         var printer = DocumentPrinter()
-        try printer.writeLine(document, of: collection, withTimes: true, to: call.output)
+        try printer.writeLine(document, of: collection, times: .all, to: call.output)
         return
     }
     var table = Table(call.output, [("", .left), ("", .left)])
@@ -64,6 +64,9 @@ private func printDocument(
     table.add(["version", String(document.version)])
     table.add(["created", Timestamp.text(milliseconds: document.created)])
     table.add(["updated", Timestamp.text(milliseconds: document.updated)])
+    if document.expiry != 0 {
+        table.add(["expires", Timestamp.text(milliseconds: document.expiry)])
+    }
     table.add(["metadata", try metadataText(document.metadata)])
     if let vector = document.vector {
         var floats: [Float] = []

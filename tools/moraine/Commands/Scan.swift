@@ -18,10 +18,14 @@ extension Command {
             Option("--prefix", "P", "only ids that begin with these bytes"),
             Option("--limit", "N", "at most so many documents"),
             Option("--vectors", nil, "embeddings as well (with --json)"),
+            Option("--expires", nil, "when documents expire as well (with --json)"),
         ] + Option.filtering + [.json] + Option.reading,
         notes: [
-            "With --json each line is an operation that \"moraine apply\" takes: --json --vectors "
-                + "of one\nstore given to another copies the collection, once it was created there.",
+            """
+            With --json each line is an operation that "moraine apply" takes: --json --vectors
+            --expires of one store given to another copies the collection, once it was created
+            there. --expires adds "expires" to documents that do, milliseconds since 1970.
+            """,
             Option.filterNote,
         ],
         examples: [
@@ -35,34 +39,37 @@ extension Command {
                 "the drafts"
             ),
             (
-                "moraine scan a.moraine notes --json --vectors | moraine apply b.moraine",
+                "moraine scan a.moraine notes --json --vectors --expires | moraine apply b.moraine",
                 "copy a collection"
             ),
         ],
         run: { call throws(Failure) in
             let limit = try call.arguments.number("--limit", in: 0...UInt64(Int64.max)) ?? .max
             let wantsVectors = call.arguments.has("--vectors")
-            guard call.isJSON || !wantsVectors else {
-                throw call.command.misuse("--vectors needs --json")
+            for option in ["--vectors", "--expires"]
+            where call.arguments.has(option) && !call.isJSON {
+                throw call.command.misuse("\(option) needs --json")
             }
-            let passing = Passing(try call.filter())
+            let filter = try call.filter()
             return try call.withCollection(call[0], call[1]) {
                 version,
                 collection throws(Failure) in
                 guard limit > 0 else { return .fine }
-                let range = ScanRange(prefix: Array((call.arguments["--prefix"] ?? "").utf8))
+                let scan = Scan(
+                    version: version,
+                    collection: collection,
+                    range: ScanRange(prefix: Array((call.arguments["--prefix"] ?? "").utf8)),
+                    filter: filter,
+                    limit: limit,
+                    output: call.output
+                )
                 if call.isJSON {
-                    try scanJSON(
-                        version,
-                        collection,
-                        range,
-                        limit,
-                        wantsVectors,
-                        passing,
-                        call.output
+                    try scan.printJSON(
+                        wantsVectors: wantsVectors,
+                        times: call.arguments.has("--expires") ? .expiry : .none
                     )
                 } else {
-                    try scanTable(version, collection, range, limit, passing, call.output)
+                    try scan.printTable()
                 }
                 return .fine
             }
@@ -70,70 +77,48 @@ extension Command {
     )
 }
 
-/// Lets documents pass or not.
-private struct Passing {
-    private var evaluator: FilterEvaluator?
+/// What one call visits.
+private struct Scan {
+    let version: Version
+    let collection: CollectionShape
+    let range: ScanRange
+    let filter: Filter?
+    /// At least 1.
+    let limit: UInt64
+    let output: Output
 
-    init(_ filter: Filter?) { evaluator = filter.map { FilterEvaluator($0) } }
-
-    mutating func admits(_ document: DocumentView) throws(StoreError) -> Bool {
-        guard evaluator != nil else { return true }
-        do throws(FormatError) {
-            return try evaluator?.matches(document.metadata) ?? true
-        } catch {
-            throw StoreError(
-                .corrupted,
-                "metadata of a document: \(error.field)",
-                expected: error.expected,
-                found: error.found
-            )
+    func printJSON(wantsVectors: Bool, times: DocumentTimes) throws(Failure) {
+        var printer = DocumentPrinter()
+        try visit(wantsVectors: wantsVectors) { document throws(StoreError) in
+            try printer.writeLine(document, of: collection, times: times, to: output)
         }
     }
-}
 
-private func scanJSON(
-    _ version: Version,
-    _ collection: CollectionShape,
-    _ range: ScanRange,
-    _ limit: UInt64,
-    _ wantsVectors: Bool,
-    _ passing: Passing,
-    _ output: Output
-) throws(Failure) {
-    var printer = DocumentPrinter()
-    var passing = passing
-    var left = limit
-    try engineCall { () throws(StoreError) in
-        try version.scan(collection, range: range, wantsVectors: wantsVectors) {
-            document throws(StoreError) in
-            guard try passing.admits(document) else { return !output.isClosed }
-            try printer.writeLine(document, of: collection, withTimes: false, to: output)
-            left -= 1
-            return left > 0 && !output.isClosed
-        }
-    }
-}
-
-private func scanTable(
-    _ version: Version,
-    _ collection: CollectionShape,
-    _ range: ScanRange,
-    _ limit: UInt64,
-    _ passing: Passing,
-    _ output: Output
-) throws(Failure) {
-    var table = Table(output, [("id", .left), ("text", .left)])
-    var passing = passing
-    var left = limit
-    // What was seen before damage is met is printed too.
-    defer { table.finish() }
-    try engineCall { () throws(StoreError) in
-        try version.scan(collection, range: range, wantsVectors: false) {
-            document throws(StoreError) in
-            guard try passing.admits(document) else { return !output.isClosed }
+    func printTable() throws(Failure) {
+        var table = Table(output, [("id", .left), ("text", .left)])
+        // What was seen before damage is met is printed too.
+        defer { table.finish() }
+        try visit(wantsVectors: false) { document in
             table.add([String(decoding: document.id, as: UTF8.self), firstLine(document.text)])
-            left -= 1
-            return left > 0 && !output.isClosed
+        }
+    }
+
+    private func visit(
+        wantsVectors: Bool,
+        _ body: (DocumentView) throws(StoreError) -> Void
+    ) throws(Failure) {
+        var left = limit
+        try engineCall { () throws(StoreError) in
+            try version.scan(
+                collection,
+                range: range,
+                where: filter,
+                wantsVectors: wantsVectors
+            ) { document throws(StoreError) in
+                try body(document)
+                left -= 1
+                return left > 0 && !output.isClosed
+            }
         }
     }
 }
