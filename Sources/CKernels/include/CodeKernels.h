@@ -94,6 +94,25 @@ static inline size_t mk_rank(const int32_t *keys, size_t n, int32_t key) {
     return low + (size_t)passed;
 }
 
+// Moves n words up by one place. What stands in the MK_SHIFT_SLACK words behind them is lost.
+//
+// A few words are moved for each node that a search keeps; a call of memmove takes as long as that.
+enum { MK_SHIFT_SLACK = 17 };
+static inline void mk_shift(uint32_t *words, size_t n) {
+    typedef struct {
+        uint32_t words[16];
+    } line;
+    line now;
+    __builtin_memcpy(&now, words, sizeof now);
+    for (size_t i = 0;; i += 16) {
+        line next;
+        if (i + 16 < n) __builtin_memcpy(&next, words + i + 16, sizeof next);
+        __builtin_memcpy(words + i + 1, &now, sizeof now);
+        if (i + 16 >= n) return;
+        now = next;
+    }
+}
+
 // The halves of the n bytes of a code.
 static inline void mk_split_code(const uint8_t *code, size_t n, uint8_t *high, uint8_t *low) {
     size_t half = n / 2;

@@ -237,8 +237,8 @@ private struct GraphPool {
 
     init(capacity: Int) {
         self.capacity = capacity
-        keys = .allocate(capacity: capacity)
-        nodes = .allocate(capacity: capacity)
+        keys = .allocate(capacity: capacity + Int(MK_SHIFT_SLACK))
+        nodes = .allocate(capacity: capacity + Int(MK_SHIFT_SLACK))
     }
 
     func deallocate() {
@@ -253,8 +253,10 @@ private struct GraphPool {
     func insert(_ node: UInt32, _ key: Int32, count: Int) -> Int {
         let place = mk_rank(keys, count &- 1, key)
         let moved = count &- 1 &- place
-        (keys + place + 1).update(from: keys + place, count: moved)
-        (nodes + place + 1).update(from: nodes + place, count: moved)
+        UnsafeMutableRawPointer(keys + place).withMemoryRebound(to: UInt32.self, capacity: moved) {
+            mk_shift($0, moved)
+        }
+        mk_shift(nodes + place, moved)
         keys[place] = key
         nodes[place] = node
         return place
