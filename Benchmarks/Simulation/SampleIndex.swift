@@ -35,13 +35,9 @@ package final class SampleIndex: IndexReader {
         DerivedKind.allCases.map { kind in
             IndexFormat(
                 kind: kind,
-                isWanted: { segment, indexes in
+                isWanted: { segment in
                     guard segment.rowCount >= leastRowCount else { return false }
-                    return switch kind {
-                    case .codes: segment.vectors != nil
-                    case .graph: indexes[.codes] != nil
-                    case .columns: true
-                    }
+                    return kind == .columns || segment.vectors != nil
                 },
                 open: { source, reference throws(StoreError) in
                     try SampleIndex(kind, source, reference)

@@ -38,6 +38,11 @@ extension Store {
     /// Reads and writes go on meanwhile. Needs room on the disk for what it writes before the old
     /// files go; without it nothing is begun.
     ///
+    /// What it makes has its index files when it takes the place of the old segments, so that
+    /// searches are never slower behind it: unless ``Configuration/indexesInBackground`` is false
+    /// and no old segment had any, or there is no room for them. `progress` is called while they are
+    /// made, with all bytes done.
+    ///
     /// - Parameters:
     ///   - all: everything into as few segments as the memory budget allows: a quarter of it, at
     ///     48 bytes a document.

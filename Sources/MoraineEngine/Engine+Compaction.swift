@@ -72,15 +72,18 @@ extension Engine {
             var done: Set<UInt64> = []
             while let task = try nextTask(all: all, done: done) {
                 made.withLock { $0.totalByteCount += task.byteCount }
-                let output = try run(task, width: width) { byteCount throws(StoreError) in
-                    let now = made.withLock { made -> CompactionProgress in
-                        made.doneByteCount = min(
-                            made.totalByteCount,
-                            made.doneByteCount + byteCount
-                        )
-                        return made
+                let segments = task.inputs.map(\.segment.id)
+                let output = try compactions.jobs.holding(segments) { () throws(StoreError) in
+                    try run(task, width: width) { byteCount throws(StoreError) in
+                        let now = made.withLock { made -> CompactionProgress in
+                            made.doneByteCount = min(
+                                made.totalByteCount,
+                                made.doneByteCount + byteCount
+                            )
+                            return made
+                        }
+                        if !progress(now) { throw Self.cancelledError }
                     }
-                    if !progress(now) { throw Self.cancelledError }
                 }
                 if let output { done.insert(output.id) }
                 summary.mergeCount += 1
@@ -115,7 +118,9 @@ extension Engine {
                     all: candidates,
                     settled: compactions.settled
                 )
-            return chosen.map { writer.compactionTask($0) }
+            return chosen.map {
+                writer.compactionTask($0, isIndexed: options.indexesInBackground)
+            }
         }
     }
 
@@ -176,15 +181,15 @@ extension Engine {
         return built.segment
     }
 
-    /// Writes the output of a merge, which is not part of the store yet.
+    /// Writes the output of a merge with its derived files, which is not part of the store yet.
     func build(
         _ task: CompactionTask,
         width: Int,
         step: @escaping @Sendable (UInt64) throws(StoreError) -> Void
     ) throws(StoreError) -> BuiltCompaction {
-        try checkSpace(for: task)
+        let hasRoomForIndexes = try checkSpace(for: task)
         try startWriter()
-        return try CompactionBuilder(
+        var built = try CompactionBuilder(
             fileSystem: options.fileSystem,
             folder: folder,
             codec: options.codec,
@@ -194,6 +199,20 @@ extension Engine {
             width: width,
             step: step
         ).build()
+        guard let segment = built.segment else { return built }
+        do throws(StoreError) {
+            if hasRoomForIndexes {
+                try makeIndexes(of: &built, width: width) { () throws(StoreError) in try step(0) }
+            }
+            // Last: what is in the cache now is what readers have met a moment ago.
+            built.warmBlocks = try WarmBlocks(segment.files.documents, plan: built.plan) {
+                () throws(StoreError) in try step(0)
+            }
+        } catch {
+            built.retire(reaper)
+            throw error
+        }
+        return built
     }
 
     /// Starts the writer, if it has not: its first write would find the files of a job to be
@@ -207,14 +226,17 @@ extension Engine {
         }
     }
 
-    private func checkSpace(for task: CompactionTask) throws(StoreError) {
-        guard var volume = try? options.fileSystem.volume(folder) else { return }
+    /// False: there is room for the output, but not for its derived files as well.
+    private func checkSpace(for task: CompactionTask) throws(StoreError) -> Bool {
+        guard var volume = try? options.fileSystem.volume(folder) else { return true }
         let needed = task.neededByteCount
         if volume.freeByteCount < needed, withWriter({ $0.releaseBallast() }) {
-            guard let more = try? options.fileSystem.volume(folder) else { return }
+            guard let more = try? options.fileSystem.volume(folder) else { return true }
             volume = more
         }
-        guard volume.freeByteCount < needed else { return }
+        guard volume.freeByteCount < needed else {
+            return volume.freeByteCount - needed >= task.neededDerivedByteCount
+        }
         throw StoreError(
             .noSpace,
             "compaction was not begun: there is not enough free space for its output",
@@ -256,7 +278,7 @@ extension Engine {
                     && !writer.state.segments.contains { $0.id == built.segment?.id }
             }
             if isUnnamed, let segment = built.segment {
-                segment.retire(reaper)
+                built.retire(reaper)
                 if let id = deletions?.file.fileID {
                     reaper.add([FileNames.deletions(segment.id, fileID: id)])
                 }
@@ -265,10 +287,7 @@ extension Engine {
             throw error
         }
         built.warmBlocks.moveIn()
-        if let segment = built.segment, options.indexFormats.contains(where: { $0.kind == .graph })
-        {
-            indexing.memory.noteOrigins(built.origins(outputRows), of: segment.id)
-        }
+        noteIndexes(of: built, outputRows: outputRows)
         requestIndexes()
     }
 

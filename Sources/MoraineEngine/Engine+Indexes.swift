@@ -205,7 +205,6 @@ extension Engine {
     ) throws(StoreError) -> BuiltIndex {
         try startWriter()
         guard task.isWanted else { return BuiltIndex(task: task, file: nil) }
-        try checkReserve(for: task)
         let segmentID = task.key.segmentID
         let source = IndexSource(
             fileSystem: options.fileSystem,
@@ -225,9 +224,15 @@ extension Engine {
                 guard self?.isLive(segmentID) ?? false else { throw Self.cancelledError }
             }
         )
-        guard let file = try task.format.write(target) else {
-            return BuiltIndex(task: task, file: nil)
-        }
+        return BuiltIndex(task: task, file: try write(task.format, target))
+    }
+
+    /// Writes a derived file, syncs it and its name, and opens it; `nil` when nothing is worth one.
+    ///
+    /// On an error no file is left.
+    func write(_ format: IndexFormat, _ target: IndexTarget) throws(StoreError) -> DerivedFile? {
+        try checkReserve(for: target.source.segment)
+        guard let file = try format.write(target) else { return nil }
         do throws(StoreError) {
             do throws(FileError) {
                 // DURABLE: the name must outlive a crash before an edit relies on it.
@@ -237,9 +242,10 @@ extension Engine {
             } catch {
                 throw StoreError(error, doing: "sync the segment folder")
             }
-            return BuiltIndex(task: task, file: try task.format.file(file, source))
+            return try format.file(file, target.source)
         } catch {
-            let name = FileNames.derived(task.format.kind, segmentID, fileID: file.fileID)
+            let id = target.source.segment.id
+            let name = FileNames.derived(format.kind, id, fileID: file.fileID)
             try? options.fileSystem.remove(FileNames.path(folder, name))
             throw error
         }
@@ -247,8 +253,8 @@ extension Engine {
 
     /// Derived files leave the reserve to what the store must write: about half of what they are
     /// made from is asked for beside it.
-    private func checkReserve(for task: IndexTask) throws(StoreError) {
-        let byteCount = Int(clamping: task.view.segment.byteCount / 2)
+    private func checkReserve(for segment: Segment) throws(StoreError) {
+        let byteCount = Int(clamping: segment.byteCount / 2)
         guard let free = withWriter({ $0.lowFreeSpace(adding: byteCount) }) else { return }
         throw StoreError(
             .noSpace,
@@ -280,7 +286,9 @@ extension Engine {
 extension SegmentView {
     /// True when the segment should have a derived file of that kind and has none.
     func lacks(_ format: IndexFormat) -> Bool {
-        indexes[format.kind] == nil && format.isWanted(segment, indexes)
+        indexes[format.kind] == nil
+            && format.kind.base.map { indexes[$0] != nil } ?? true
+            && format.isWanted(segment)
     }
 }
 

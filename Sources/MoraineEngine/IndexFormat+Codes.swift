@@ -8,7 +8,7 @@ extension IndexFormat {
     /// Codes, for segments with a collection that has vectors enough.
     package static let codes = IndexFormat(
         kind: .codes,
-        isWanted: { segment, _ in
+        isWanted: { segment in
             let spaces = segment.vectors?.spaces ?? []
             return spaces.contains { $0.vectorCount >= CodeFileWriter.leastVectorCount }
         },

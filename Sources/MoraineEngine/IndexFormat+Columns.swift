@@ -10,7 +10,7 @@ extension IndexFormat {
     /// read.
     package static let columns = IndexFormat(
         kind: .columns,
-        isWanted: { segment, _ in segment.rowCount >= ColumnFileWriter.leastRowCount },
+        isWanted: { segment in segment.rowCount >= ColumnFileWriter.leastRowCount },
         open: { source, reference throws(StoreError) in
             try ColumnFile(
                 fileSystem: source.fileSystem,

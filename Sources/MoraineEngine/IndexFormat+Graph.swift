@@ -5,16 +5,16 @@ package import MoraineStorage
 package import MoraineVectors
 
 extension IndexFormat {
-    /// Graphs, for segments with a collection that has codes enough.
+    /// Graphs, for segments with a collection that has vectors enough.
     package static let graph = graph(GraphParameters())
 
     /// Graphs built in another way than is usual.
     package static func graph(_ parameters: GraphParameters) -> IndexFormat {
         IndexFormat(
             kind: .graph,
-            isWanted: { _, indexes in
-                let least = parameters.leastVectorCount
-                return indexes.codes?.spaces.contains { $0.count >= least } ?? false
+            isWanted: { segment in
+                let least = max(parameters.leastVectorCount, CodeFileWriter.leastVectorCount)
+                return segment.vectors?.spaces.contains { $0.vectorCount >= least } ?? false
             },
             open: { source, reference throws(StoreError) in
                 try GraphFile(

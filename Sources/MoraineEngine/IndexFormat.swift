@@ -64,9 +64,10 @@ package struct IndexTarget: Sendable {
 /// A kind of derived file.
 package struct IndexFormat: Sendable {
     package let kind: DerivedKind
-    /// True when a segment should have one, as far as can be told without reading: a build that
-    /// finds nothing to write is tried once in the life of an engine.
-    package let isWanted: @Sendable (Segment, SegmentIndexes) -> Bool
+    /// True when a segment should have one once it has what the file is made from, as far as can be
+    /// told without reading: a build that finds nothing to write is tried once in the life of an
+    /// engine.
+    package let isWanted: @Sendable (Segment) -> Bool
     /// Opens the file; throws `corrupted` when it is damaged or was not made from this segment.
     package let open:
         @Sendable (IndexSource, SealedFileReference) throws(StoreError) -> any IndexReader
@@ -77,7 +78,7 @@ package struct IndexFormat: Sendable {
 
     package init(
         kind: DerivedKind,
-        isWanted: @escaping @Sendable (Segment, SegmentIndexes) -> Bool,
+        isWanted: @escaping @Sendable (Segment) -> Bool,
         open:
             @escaping @Sendable (IndexSource, SealedFileReference) throws(StoreError)
             -> any IndexReader,

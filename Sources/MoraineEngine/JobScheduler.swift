@@ -172,6 +172,15 @@ final class JobScheduler<Job: Sendable>: @unchecked Sendable {
         return try body()
     }
 
+    /// Keeps jobs of other kinds from segments that a caller works on in its turn.
+    func holding<R>(_ segments: [UInt64], _ body: () throws(StoreError) -> R)
+        throws(StoreError) -> R
+    {
+        monitor.withLock { busy.formUnion(segments) }
+        defer { monitor.withLock { busy.subtract(segments) } }
+        return try body()
+    }
+
     /// Begins no job, and lets those under way wait at their next step, until `resume()`.
     func pause() { monitor.withLock { pauseCount += 1 } }
 

@@ -35,7 +35,10 @@ extension Writer {
     }
 
     /// What a compaction of these segments reads.
-    func compactionTask(_ ids: [UInt64]) -> CompactionTask {
+    ///
+    /// - Parameter isIndexed: the output gets every derived file that it should have; else those
+    ///   of which an input has one.
+    func compactionTask(_ ids: [UInt64], isIndexed: Bool = false) -> CompactionTask {
         let chosen = Set(ids)
         let inputs = segments.filter { chosen.contains($0.segment.id) }.map { view in
             SegmentView(
@@ -54,7 +57,12 @@ extension Writer {
             time: state.floorTime,
             storeID: root.storeID,
             collections: collections,
-            ancestors: Array(Set(ancestors)).sorted()
+            ancestors: Array(Set(ancestors)).sorted(),
+            derivedKinds: Set(
+                isIndexed
+                    ? options.indexFormats.map(\.kind)
+                    : inputs.flatMap(\.indexes.all).compactMap(\.entry.kind)
+            )
         )
     }
 
@@ -93,8 +101,10 @@ extension Writer {
             )
         }
         var edits: [ManifestEdit] = []
+        let files = built.indexes.files
         if let segment = built.segment {
             edits.append(.segment(segment.entry))
+            edits += files.all.map { .derived($0.entry) }
         } else {
             edits += inputs.map { .segmentDropped(id: $0.id) }
         }
@@ -107,7 +117,7 @@ extension Writer {
         segments.removeAll { ids.contains($0.segment.id) }
         if let segment = built.segment {
             let current = built.carry(views.map { ($0.segment.id, $0.dead) }, outputRows)
-            segments.append(SegmentView(segment: segment, dead: current))
+            segments.append(SegmentView(segment: segment, dead: current, indexes: files))
             floorDead[segment.id] = built.carry(floorDead.map { ($0.key, $0.value) }, outputRows)
             if let dead = sealed?.dead {
                 sealed?.dead[segment.id] = built.carry(dead.map { ($0.key, $0.value) }, outputRows)
@@ -119,6 +129,9 @@ extension Writer {
         }
         if let segment = built.segment { volume.count(segment.entry) }
         volume.truthByteCount += deletions?.file.byteCount ?? 0
+        volume.derivedByteCount += files.byteCount
+        indexes.count += UInt64(files.all.count)
+        indexes.writtenByteCount += files.byteCount
         compactions.count += 1
         compactions.inputSegmentCount += UInt64(inputs.count)
         compactions.readByteCount += built.task.byteCount
@@ -136,27 +149,6 @@ extension Writer {
 }
 
 extension BuiltCompaction {
-    /// Graphs of inputs that the output's graphs can go on from.
-    ///
-    /// What cannot be read is left out: a graph is then built from nothing.
-    ///
-    /// - Parameter outputRows: as ``MergePlan/outputRows()``.
-    func origins(_ outputRows: [[UInt32]]) -> [GraphOrigin] {
-        var origins: [GraphOrigin] = []
-        for output in segment?.vectors?.spaces ?? [] {
-            for (view, rows) in zip(task.inputs, outputRows) {
-                let id = output.collectionID
-                guard let graph = view.indexes.graph?.space(ofCollection: id),
-                    let vectors = view.segment.vectors?.space(ofCollection: id),
-                    let origin = try? GraphOrigin(graph, of: vectors, outputRows: rows, in: output)
-                else { continue }
-                origins.append(origin)
-                break
-            }
-        }
-        return origins
-    }
-
     /// The dead rows of the output: those rows of the inputs that were alive when the compaction
     /// began and are dead in `dead`, which lists segments by id.
     func carry(_ dead: [(id: UInt64, rows: DeadRows)], _ outputRows: [[UInt32]]) -> DeadRows {

@@ -92,11 +92,7 @@ struct IndexCrashTests {
             let place = IndexFixture()
             let engine = try place.make()
             let contents = try engine.contents("notes")
-            place.disk.setQuota(
-                byteCount: place.disk.filePaths.reduce(ordinal * 1_000) {
-                    $0 + (place.disk.contents(of: $1)?.count ?? 0)
-                }
-            )
+            place.disk.leave(ordinal * 1_000)
             let code = storeCode { () throws(StoreError) in try engine.buildIndexes() }
             #expect(code == nil || code == .noSpace)
             place.disk.setQuota(byteCount: nil)

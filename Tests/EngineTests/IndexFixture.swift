@@ -9,6 +9,13 @@ import Testing
 
 @testable import MoraineEngine
 
+extension SimulatedFileSystem {
+    /// Leaves so many bytes free.
+    func leave(_ byteCount: Int) {
+        setQuota(byteCount: filePaths.reduce(byteCount) { $0 + (contents(of: $1)?.count ?? 0) })
+    }
+}
+
 /// A disk, and the store on it.
 struct IndexFixture {
     var disk = SimulatedFileSystem()

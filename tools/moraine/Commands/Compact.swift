@@ -20,6 +20,7 @@ extension Command {
         notes: [
             "Without --all only what there is reason to merge: eight segments of about the same "
                 + "size, more than\na fifth of dead rows, deletes that nothing needs any more. "
+                + "What it makes has its index files\nat once, where there is room for them. "
                 + "Interrupted, it leaves the store as the\nfinished merges made it, and exits with "
                 + "32. With --json: {\"merges\":1,\"inputSegments\":8,\n\"readBytes\":N,"
                 + "\"writtenBytes\":N,\"bytesBefore\":N,\"bytesAfter\":N}."
