@@ -14,7 +14,8 @@ extension Command {
             Ten segments whose keys interleave and a tenth of whose rows are dead are merged into
             one, their files being cached: with vectors on one thread and on two, and documents
             alone on two. The limit of the documents is a plain copy of the files that come out,
-            and its fsync. Then gets and searches are timed one by one: with nothing else going on,
+            and its fsync. Documents in order of arrival, whose blocks are copied whole, are
+            merged and compared as well. Then gets and searches are timed one by one: with nothing else going on,
             beside a merge in the background, and behind it, while the index files of its output
             are made.
             """,
@@ -59,6 +60,8 @@ struct Documents {
     let count: Int
     let dimensions: Int
     let textByteCount: Int
+    /// Ids ascend with their numbers, as those do that tell the time.
+    var isOrdered = false
     private(set) var dice: Dice
 
     init(_ arguments: Arguments, documentCount: Int, quickCount: Int) throws {
@@ -73,6 +76,10 @@ struct Documents {
     static func id(_ number: Int) -> [UInt8] {
         var mixed = Dice(UInt64(number))
         return Array("\(String(mixed.next(), radix: 36))-\(number)".utf8)
+    }
+
+    private static func orderedID(_ number: Int) -> [UInt8] {
+        Array("\(1_000_000_000 + number)".utf8)
     }
 
     /// Commits new documents under these numbers, some hundred at a time.
@@ -95,7 +102,8 @@ struct Documents {
             try engine.commit(logged: logged) { batch throws(StoreError) in
                 let shape = try batch.collection("docs")
                 for (index, number) in part.enumerated() {
-                    try Self.withBytes(Self.id(number), texts[index]) {
+                    let id = isOrdered ? Self.orderedID(number) : Self.id(number)
+                    try Self.withBytes(id, texts[index]) {
                         id,
                         text,
                         metadata throws(StoreError) in
@@ -164,6 +172,9 @@ private func runCompact(_ arguments: Arguments) throws {
         try makeSegments("whole", documents.dimensions, &documents, folder)
         if part != "reads" {
             try makeSegments("texts", 0, &documents, folder)
+            documents.isOrdered = true
+            try makeSegments("ordered", 0, &documents, folder)
+            documents.isOrdered = false
             try measureMerges(arguments, folder, report)
         }
         if part != "merges" { try measureReads(arguments, folder, documents, report) }
@@ -176,16 +187,21 @@ private func measureMerges(_ arguments: Arguments, _ folder: WorkFolder, _ repor
     var two: [Double] = []
     var texts: [Double] = []
     var copies: [Double] = []
+    var ordered: [Double] = []
+    var orderedCopies: [Double] = []
     var byteCount = 0.0
     for round in 0...(try arguments.rounds()) {
         let first = try merge("whole", width: 1, folder).seconds
         let second = try merge("whole", width: 2, folder)
         let third = try merge("texts", width: 2, folder)
+        let fourth = try merge("ordered", width: 2, folder)
         guard round > 0 else { continue }  // the first one warms up
         one.append(first)
         two.append(second.seconds)
         texts.append(third.seconds)
         copies.append(third.copySeconds)
+        ordered.append(fourth.seconds)
+        orderedCopies.append(fourth.copySeconds)
         byteCount = Double(second.summary.writtenByteCount)
     }
     report.setting("written", "\(short(byteCount / 1e6)) MB with vectors")
@@ -193,15 +209,23 @@ private func measureMerges(_ arguments: Arguments, _ folder: WorkFolder, _ repor
     report.figure("merge, two threads", "MB/s", two.map { byteCount / 1e6 / $0 })
     report.figure("merge of documents, two threads", "s", texts)
     report.figure("copy and fsync of the same bytes", "s", copies)
+    report.figure("merge of documents in order of arrival", "s", ordered)
+    report.figure("copy and fsync of those", "s", orderedCopies)
     report.ratio("two threads / one", quotients(one, two), target: .atLeast(1.6))
     report.ratio(
         "merge of documents / copy and fsync",
         quotients(copies, texts),
         target: .atLeast(0.4)
     )
+    report.ratio(
+        "merge in order of arrival / copy and fsync",
+        quotients(orderedCopies, ordered),
+        target: .atLeast(0.4)
+    )
 }
 
-/// A store of ten segments whose keys interleave and a tenth of whose rows are dead.
+/// A store of ten segments whose keys interleave and a tenth of whose rows are dead; documents in
+/// order of their ids lie one segment behind the other, and all of them live.
 private func makeSegments(
     _ name: String,
     _ dimensions: Int,
@@ -215,10 +239,14 @@ private func makeSegments(
     let engine = try Engine.open(at: folder.path(name), options: options)
     _ = try engine.makeCollection("docs", dimensions, .l2)
     for part in 0..<10 {
-        let numbers = stride(from: part, to: documents.count, by: 10)
-        try documents.put(Array(numbers), into: engine, dimensions: dimensions, logged: false)
+        let numbers =
+            documents.isOrdered
+            ? Array(part * documents.count / 10..<(part + 1) * documents.count / 10)
+            : Array(stride(from: part, to: documents.count, by: 10))
+        try documents.put(numbers, into: engine, dimensions: dimensions, logged: false)
         try engine.checkpoint()
     }
+    if documents.isOrdered { return try engine.close() }
     for start in stride(from: 0, to: documents.count, by: 5_000) {
         let numbers = stride(from: start, to: min(start + 5_000, documents.count), by: 10)
         try Documents.delete(Array(numbers), from: engine)
