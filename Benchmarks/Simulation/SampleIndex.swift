@@ -85,8 +85,12 @@ package final class SampleIndex: IndexReader {
         file.verifyPortion(&place, buffer, report)
     }
 
-    package func verify(_ source: IndexSource, _ report: (Finding) -> Void) {
-        file.verifyAll(report)
+    package func verify(
+        _ source: IndexSource,
+        within limit: ReadLimit?,
+        _ report: (Finding) -> Void
+    ) {
+        file.verifyAll(within: limit, report)
     }
 
     /// What tells the files that a derived file is made from.

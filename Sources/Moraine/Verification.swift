@@ -58,14 +58,25 @@ extension Store {
     ///
     /// - Parameters:
     ///   - path: the store's folder. The store may be open.
+    ///   - timeout: how long it may take; `nil`: any time. The replay of a log and the check of
+    ///     what one file of vectors or indexes holds come to their end first.
     ///   - progress: called now and then with the bytes read and the bytes to read.
     /// - Returns: what is wrong; damage is a finding, not an error.
-    /// - Throws: `notAStore`, `newerFormat`, `permissionDenied`, `inputOutput`.
-    public static func verify(at path: String, progress: ((UInt64, UInt64) -> Void)? = nil)
-        throws(MoraineError) -> Verification
-    {
-        try face { () throws(StoreError) in
-            Verification(try Engine.verify(path, options: EngineOptions(), progress: progress))
+    /// - Throws: `notAStore`, `newerFormat`, `permissionDenied`, `inputOutput`, `deadlineExceeded`.
+    public static func verify(
+        at path: String,
+        timeout: Duration? = nil,
+        progress: ((UInt64, UInt64) -> Void)? = nil
+    ) throws(MoraineError) -> Verification {
+        let options = EngineOptions()
+        let limit = ReadLimit(
+            deadline: ReadLimit.deadline(after: timeout, options.clock),
+            clock: options.clock
+        )
+        return try face { () throws(StoreError) in
+            Verification(
+                try Engine.verify(path, options: options, within: limit, progress: progress)
+            )
         }
     }
 

@@ -39,8 +39,14 @@ extension IndexFormat {
 }
 
 extension CodeFile: IndexReader {
-    package func verify(_ source: IndexSource, _ report: (Finding) -> Void) {
-        if let vectors = source.segment.vectors { verify(against: vectors, report) }
+    package func verify(
+        _ source: IndexSource,
+        within limit: ReadLimit?,
+        _ report: (Finding) -> Void
+    ) {
+        if let vectors = source.segment.vectors {
+            verify(against: vectors, within: limit, report)
+        }
     }
 }
 

@@ -53,5 +53,11 @@ extension IndexFormat {
 }
 
 extension ColumnFile: IndexReader {
-    package func verify(_ source: IndexSource, _ report: (Finding) -> Void) { verify(report) }
+    package func verify(
+        _ source: IndexSource,
+        within limit: ReadLimit?,
+        _ report: (Finding) -> Void
+    ) {
+        verify(within: limit, report)
+    }
 }

@@ -49,7 +49,13 @@ extension IndexFormat {
 }
 
 extension GraphFile: IndexReader {
-    package func verify(_ source: IndexSource, _ report: (Finding) -> Void) { verify(report) }
+    package func verify(
+        _ source: IndexSource,
+        within limit: ReadLimit?,
+        _ report: (Finding) -> Void
+    ) {
+        verify(within: limit, report)
+    }
 }
 
 extension IndexSource {

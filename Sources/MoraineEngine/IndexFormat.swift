@@ -18,8 +18,10 @@ package protocol IndexReader: AnyObject, Sendable {
 
     /// Checks the frame, every chunk, and what the chunks hold; goes on after a finding.
     ///
-    /// - Parameter source: what the file was opened with.
-    func verify(_ source: IndexSource, _ report: (Finding) -> Void)
+    /// - Parameters:
+    ///   - source: what the file was opened with.
+    ///   - limit: ends it early, without a word.
+    func verify(_ source: IndexSource, within limit: ReadLimit?, _ report: (Finding) -> Void)
 }
 
 /// What a derived file is made from and opened with.

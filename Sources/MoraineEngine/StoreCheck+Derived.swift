@@ -7,7 +7,9 @@ import MoraineStorage
 
 extension StoreCheck {
     /// Checks the derived files of every segment.
-    mutating func checkDerived(_ root: Root, _ state: StoreState) {
+    ///
+    /// - Throws: what the limit throws.
+    mutating func checkDerived(_ root: Root, _ state: StoreState) throws(StoreError) {
         let cache = BlockCache(byteBudget: 1 << 20)
         for entry in state.segments where state.derived[entry.id] != nil {
             let segment = try? Segment(
@@ -22,6 +24,7 @@ extension StoreCheck {
                 guard let name = derived.name,
                     let format = options.indexFormats.first(where: { $0.kind == derived.kind })
                 else { continue }
+                try limit?.check()
                 count(name)
                 guard let segment else {
                     report.unchecked.append("\(name): its segment cannot be read")
@@ -56,7 +59,7 @@ extension StoreCheck {
         do throws(StoreError) {
             let file = try format.file(derived.file, source)
             var found: [Finding] = []
-            file.reader.verify(source) { found.append($0) }
+            file.reader.verify(source, within: limit) { found.append($0) }
             report.findings += found
             indexes[format.kind] = file
         } catch {

@@ -10,13 +10,15 @@ extension ColumnFile {
     /// Collections follow each other without a gap, paths, strings and numbers ascend, lists hold
     /// rows of their collection, as many as is said. Goes on after a finding, with the next
     /// column.
-    package func verify(_ report: (Finding) -> Void) {
+    ///
+    /// - Parameter limit: ends it early, without a word.
+    package func verify(within limit: ReadLimit? = nil, _ report: (Finding) -> Void) {
         var isSound = true
-        file.verifyAll { finding in
+        file.verifyAll(within: limit) { finding in
             isSound = false
             report(finding)
         }
-        guard isSound else { return }
+        guard isSound, limit?.isOver != true else { return }
         var nextRow: UInt32 = 0
         var nextField = 0
         var lastID: UInt32 = 0

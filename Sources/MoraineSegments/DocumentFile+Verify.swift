@@ -11,16 +11,23 @@ extension DocumentFile {
     /// Goes on after a finding. A block that cannot be read is one finding; its records are not
     /// looked at.
     package func verify(_ report: (Finding) -> Void) {
-        verify(report) { _, _ in }
+        verify(within: nil, report) { _, _ in }
     }
 
     /// The same, and calls `record` with the row and record of each document that was read, in
     /// order; tombstones have no row.
-    func verify(_ report: (Finding) -> Void, _ record: (UInt32?, DocumentRecord) -> Void) {
-        file.verifyAll(report)
+    ///
+    /// - Parameter limit: ends it early, without a word.
+    func verify(
+        within limit: ReadLimit?,
+        _ report: (Finding) -> Void,
+        _ record: (UInt32?, DocumentRecord) -> Void
+    ) {
+        file.verifyAll(within: limit, report)
         verifyGaps(report)
         var check = RecordCheck(self)
         for number in index.indices {
+            if limit?.isOver == true { return }
             do throws(StoreError) {
                 let block = try readBlock(number)
                 check.begin(block)

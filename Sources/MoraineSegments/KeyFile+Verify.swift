@@ -9,9 +9,11 @@ extension KeyFile {
     /// Checks every byte of the file: frame, blocks, their order, fences and filter.
     ///
     /// Goes on after a finding, block by block.
-    package func verify(_ report: (Finding) -> Void) {
+    ///
+    /// - Parameter limit: ends it early, without a word.
+    package func verify(within limit: ReadLimit? = nil, _ report: (Finding) -> Void) {
         var damagedOffsets: Set<UInt64> = []
-        file.verifyAll { finding in
+        file.verifyAll(within: limit) { finding in
             damagedOffsets.insert(finding.offset)
             report(finding)
         }
@@ -19,6 +21,7 @@ extension KeyFile {
         var minLSN: UInt64 = 0
         var maxLSN: UInt64 = 0
         for block in 0..<fences.blockCount {
+            if limit?.isOver == true { return }
             let cursor = cursor(from: fences.firstRow(block))
             do throws(StoreError) {
                 try verifyShape(ofBlock: block, report)

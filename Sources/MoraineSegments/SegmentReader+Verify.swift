@@ -8,10 +8,12 @@ extension SegmentReader {
     /// expiry in both.
     ///
     /// Goes on after a finding.
-    package func verify(_ report: (Finding) -> Void) {
-        keys.verify(report)
+    ///
+    /// - Parameter limit: ends it early, without a word.
+    package func verify(within limit: ReadLimit? = nil, _ report: (Finding) -> Void) {
+        keys.verify(within: limit, report)
         var cursor: KeyCursor?
-        documents.verify(report) { row, record in
+        documents.verify(within: limit, report) { row, record in
             do throws(StoreError) {
                 guard let row else {
                     try checkAbsent(record, report)

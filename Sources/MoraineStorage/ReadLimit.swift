@@ -38,6 +38,13 @@ package struct ReadLimit: Sendable {
         return isLong || isLonger || isLongest ? .max : end
     }
 
+    /// True when the read is to end.
+    ///
+    /// It stays so: what was left out because of it makes `check()` throw.
+    package var isOver: Bool {
+        isCancelled() || (deadline < .max && clock.steadyNanoseconds() >= deadline)
+    }
+
     /// Throws `cancelled` or `deadline-exceeded` when the read is to end.
     package func check() throws(StoreError) {
         if isCancelled() { throw StoreError(.cancelled, "the read was cancelled") }

@@ -27,14 +27,16 @@ extension SealedFile {
     /// Reads the file anew, not the mapping, so that bytes that have been checked before are
     /// checked again and a failing disk is a finding. What checks itself, the blocks of
     /// documents, is left to who knows it. Goes on after a finding.
-    package func verifyAll(_ report: (Finding) -> Void) {
+    ///
+    /// - Parameter limit: ends it early, without a word: who gave it asks it.
+    package func verifyAll(within limit: ReadLimit? = nil, _ report: (Finding) -> Void) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: SectionEntry.chunkByteCount,
             alignment: 64
         )
         defer { buffer.deallocate() }
         var place = VerifyPlace()
-        while verifyPortion(&place, buffer, report) != nil {}
+        while limit?.isOver != true, verifyPortion(&place, buffer, report) != nil {}
     }
 
     /// Checks the next portion of what `verifyAll` checks: the frame, a gap or a chunk.

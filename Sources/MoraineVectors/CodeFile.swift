@@ -76,10 +76,16 @@ package final class CodeFile: Sendable {
     /// on after a finding; chunks whose checksum is wrong are reported once, their content is not
     /// looked at.
     ///
-    /// - Parameter vectors: the file that this one was opened with.
-    package func verify(against vectors: VectorFile, _ report: (Finding) -> Void) {
-        file.verifyAll(report)
-        for space in spaces {
+    /// - Parameters:
+    ///   - vectors: the file that this one was opened with.
+    ///   - limit: ends it early, without a word.
+    package func verify(
+        against vectors: VectorFile,
+        within limit: ReadLimit? = nil,
+        _ report: (Finding) -> Void
+    ) {
+        file.verifyAll(within: limit, report)
+        for space in spaces where limit?.isOver != true {
             guard let source = vectors.space(ofCollection: space.collectionID) else { continue }
             for ordinal in 0..<space.count {
                 // Only a chunk's checksum can fail here, and `verifyAll` of its file reports it.

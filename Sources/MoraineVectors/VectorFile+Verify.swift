@@ -9,9 +9,11 @@ extension VectorFile {
     /// Row maps ascend and stay below the row count, norms are right bit for bit, every vector is
     /// valid for its metric, and the floats after a vector are zero. Goes on after a finding;
     /// chunks whose checksum is wrong are reported once, their content is not looked at.
-    package func verify(_ report: (Finding) -> Void) {
-        file.verifyAll(report)
-        for space in spaces {
+    ///
+    /// - Parameter limit: ends it early, without a word.
+    package func verify(within limit: ReadLimit? = nil, _ report: (Finding) -> Void) {
+        file.verifyAll(within: limit, report)
+        for space in spaces where limit?.isOver != true {
             verifyRows(of: space, report)
             verifyVectors(of: space, report)
         }

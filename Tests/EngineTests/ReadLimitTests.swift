@@ -179,4 +179,26 @@ struct ReadLimitTests {
         #expect(ReadLimit.deadline(after: .zero, clock) == 1_000)
         #expect(ReadLimit.deadline(after: .milliseconds(2), clock) == 2_001_000)
     }
+
+    @Test func aCheckOfTheStoreEndsWhereverItIs() throws {
+        let engine = try filled(ManualClock())
+        // A second segment, so that keys are compared over segments.
+        try engine.checkpoint()
+        let options = engine.options
+        try engine.close()
+        let whole = Impatience(.max)
+        let report = try Engine.verify("store", options: options, within: whole.limit)
+        #expect(report.isOK && report.fileCount >= 9)
+        #expect(whole.count > 100)
+        for patience in stride(from: 0, to: whole.count, by: 7) {
+            let end = Impatience(patience)
+            #expect(
+                failure { () throws(StoreError) in
+                    try Engine.verify("store", options: options, within: end.limit)
+                } == .cancelled
+            )
+            // It asks a few times more on its way out, and reads nothing meanwhile.
+            #expect(end.count <= patience + 20, "\(patience)")
+        }
+    }
 }

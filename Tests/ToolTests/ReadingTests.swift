@@ -338,6 +338,7 @@ extension ReadingTests {
         for command in [
             ["count", "@", "c"], ["scan", "@", "c", "--json"], ["get", "@", "c", "a"],
             ["search", "@", "c", "--like", "a"], ["hash", "@"], ["dump", "@"],
+            ["verify", "@", "--json"], ["stats", "@", "--json"],
         ] {
             #expect(place.run(command + ["--timeout", "1h"]).code == 0, "\(command)")
             let late = place.run(command + ["--timeout", "0s"])

@@ -74,13 +74,15 @@ package final class GraphFile: Sendable {
     }
 
     /// Checks the frame, every chunk, and every id; goes on after a finding.
-    package func verify(_ report: (Finding) -> Void) {
+    ///
+    /// - Parameter limit: ends it early, without a word.
+    package func verify(within limit: ReadLimit? = nil, _ report: (Finding) -> Void) {
         var isWhole = true
-        file.verifyAll { finding in
+        file.verifyAll(within: limit) { finding in
             isWhole = false
             report(finding)
         }
-        guard isWhole else { return }
+        guard isWhole, limit?.isOver != true else { return }
         for space in spaces {
             do throws(StoreError) {
                 try space.requireSound()

@@ -12,7 +12,7 @@ extension Command {
         "stats",
         "print figures of a store",
         positionals: [Positional("STORE", "the folder of the store")],
-        options: [.json, .memory],
+        options: [.json] + Option.reading,
         notes: [
             """
             Rows are those of segments, dead ones included: replaced or deleted, and not yet merged
@@ -37,13 +37,18 @@ extension Command {
             ),
         ],
         run: { call throws(Failure) in
-            try call.withStore(call[0], .read) { engine throws(Failure) in
-                let version = try engineCall { () throws(StoreError) in try engine.version() }
+            let limit = try call.readLimit()
+            return try call.withStore(call[0], .read) { engine throws(Failure) in
+                let version = try engineCall { () throws(StoreError) in
+                    try limit?.check()
+                    return try engine.version()
+                }
                 let report = StoreReport(
                     figures: engine.statistics(),
                     version: version,
                     files: try StoreFiles(call[0], version.segmentReports())
                 )
+                try engineCall { () throws(StoreError) in try limit?.check() }
                 call.print(.object(report.fields))
                 return .fine
             }

@@ -10,7 +10,7 @@ extension Command {
         "verify",
         "check every byte of a store",
         positionals: [Positional("STORE", "the folder of the store")],
-        options: [.json, .memory],
+        options: [.json] + Option.reading,
         notes: [
             "Findings go to standard output, with file and offset; exit code 4 when there is one. "
                 + "Changes\nnothing, and may run beside a writer."
@@ -21,12 +21,14 @@ extension Command {
         ],
         run: { call throws(Failure) in
             let options = try call.engineOptions(.read)
+            let limit = try call.readLimit()
             let progress = Progress(call.console.error)
             let report = try engineCall { () throws(StoreError) in
                 defer { progress.clear() }
                 return try Engine.verify(
                     call[0],
                     options: options,
+                    within: limit,
                     progress: { done, total in
                         progress.show("verified \(byteText(done)) of \(byteText(total))")
                     }
