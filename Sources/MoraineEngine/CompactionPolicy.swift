@@ -12,6 +12,8 @@ package struct CompactionPolicy {
     static let segmentCount = 32
     /// The share of dead rows, in percent, above which a segment is rewritten.
     static let deadPercent = 20
+    /// Tombstones older than this are merged with what they hide, however few they are: a day.
+    static let tombstoneMilliseconds: UInt64 = 86_400_000
 
     /// A segment as the policy sees it.
     struct Candidate: Equatable {
@@ -22,6 +24,8 @@ package struct CompactionPolicy {
         let tombstoneCount: Int
         let minLSN: UInt64
         let maxLSN: UInt64
+        /// When the first of its tombstones was put, in milliseconds since 1970; `nil` without one.
+        var tombstoneTime: UInt64?
 
         var liveRowCount: Int { rowCount - deadRowCount }
 
@@ -41,6 +45,8 @@ package struct CompactionPolicy {
 
     /// Rows of a merged segment at most.
     let rowLimit: Int
+    /// Milliseconds since 1970.
+    let now: UInt64
 
     /// The segments to merge next, `nil` when all is well.
     ///
@@ -51,7 +57,7 @@ package struct CompactionPolicy {
     ///     has changed since.
     func choose(_ candidates: [Candidate], all: [Candidate], settled: Set<UInt64>) -> [UInt64]? {
         dead(candidates) ?? tier(candidates) ?? tombstones(candidates, all, settled)
-            ?? many(candidates)
+            ?? many(candidates) ?? aged(candidates, all, settled)
     }
 
     /// Merges everything into as few segments as the row limit allows.
@@ -98,6 +104,32 @@ package struct CompactionPolicy {
                 && !settled.contains(candidate.id)
                 && !all.contains { $0.id != candidate.id && $0.minLSN < candidate.maxLSN }
         }.map { [$0.id] }
+    }
+
+    /// A segment with old tombstones, and all that can hold what they hide, where one segment can
+    /// take them: then the tombstones go, and what they hide with them.
+    ///
+    /// The newest first, since its merge is that of the older ones too.
+    private func aged(
+        _ candidates: [Candidate],
+        _ all: [Candidate],
+        _ settled: Set<UInt64>
+    ) -> [UInt64]? {
+        let old = candidates.filter { candidate in
+            guard let time = candidate.tombstoneTime, !settled.contains(candidate.id) else {
+                return false
+            }
+            return now >= Self.tombstoneMilliseconds && time <= now - Self.tombstoneMilliseconds
+        }
+        for candidate in old.sorted(by: { ($0.maxLSN, $0.id) > ($1.maxLSN, $1.id) }) {
+            let older = all.filter { $0.id != candidate.id && $0.minLSN < candidate.maxLSN }
+            let rowCount = older.reduce(candidate.liveRowCount) { $0 + $1.liveRowCount }
+            guard older.isEmpty || rowCount <= rowLimit, older.count < MergePlan.inputLimit,
+                older.allSatisfy({ candidates.contains($0) })
+            else { continue }
+            return [candidate.id] + older.map(\.id)
+        }
+        return nil
     }
 
     private func many(_ candidates: [Candidate]) -> [UInt64]? {

@@ -37,7 +37,10 @@ package struct PendingCompaction: Sendable {
 
 extension Engine {
     var compactionPolicy: CompactionPolicy {
-        CompactionPolicy(rowLimit: options.compactionRowLimit)
+        CompactionPolicy(
+            rowLimit: options.compactionRowLimit,
+            now: UInt64(max(0, options.clock.wallMilliseconds()))
+        )
     }
 
     // MARK: When asked to
@@ -116,7 +119,7 @@ extension Engine {
                 : compactionPolicy.choose(
                     candidates,
                     all: candidates,
-                    settled: compactions.settled
+                    settled: compactions.settled.union(done)
                 )
             return chosen.map {
                 writer.compactionTask($0, isIndexed: options.indexesInBackground)
@@ -149,6 +152,24 @@ extension Engine {
         guard writer != nil, options.runsInBackground, options.compactsInBackground else { return }
         compactions.jobs.request()
     }
+
+    /// Has segments with tombstones looked at once an hour; milliseconds until the next look, `nil`
+    /// when there is none to look at.
+    func watchTombstones() -> UInt64? {
+        let hasTombstones =
+            current.withLock { $0?.segments.contains { $0.segment.entry.tombstoneCount > 0 } }
+            ?? false
+        guard writer != nil, options.compactsInBackground, hasTombstones else { return nil }
+        let now = options.clock.steadyNanoseconds()
+        let due = tombstonesDue.load(ordering: .relaxed)
+        if now < due { return (due - now) / 1_000_000 + 1 }
+        tombstonesDue.store(now + Self.tombstonePause * 1_000_000, ordering: .relaxed)
+        requestCompaction()
+        return Self.tombstonePause
+    }
+
+    /// Milliseconds between two looks at old tombstones.
+    private static let tombstonePause: UInt64 = 3_600_000
 
     // MARK: By hand
 

@@ -36,6 +36,8 @@ package final class Engine: Sendable {
     let descriptors: DescriptorCache?
     /// Steady nanoseconds at which unused descriptors are closed.
     let descriptorsDue = Atomic(UInt64.max)
+    /// Steady nanoseconds at which segments are looked at for old tombstones.
+    let tombstonesDue = Atomic(UInt64(0))
     let fileLock: (any FileLock)?
     let processID: Int32
     /// The newest version; `nil` once closed.

@@ -110,8 +110,10 @@ extension Engine {
         snapshots.expire()
         if writer != nil { reaper.reap(options.fileSystem, folder: folder) }
         let expiry = snapshots.millisecondsToExpiry
-        return [expiry, scrubber.tick(self), closeUnusedDescriptors(), retryIndexes()]
-            .compactMap { $0 }.min()
+        return [
+            expiry, scrubber.tick(self), closeUnusedDescriptors(), retryIndexes(),
+            watchTombstones(),
+        ].compactMap { $0 }.min()
     }
 
     /// How long a segment's file that nobody reads stays open.

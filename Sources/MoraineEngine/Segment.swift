@@ -17,6 +17,8 @@ package final class Segment: Sendable {
     private let reaper = Mutex<FileReaper?>(nil)
     /// Rows that expire, by collection; filled when the first of them has expired.
     private let expiries = Mutex<[UInt32: ExpiringRows]>([:])
+    /// When the first tombstone was put, once it was asked for; 0 when it cannot be read.
+    private let firstTombstoneTime = Mutex<UInt64?>(nil)
 
     package var id: UInt64 { entry.id }
     package var rowCount: Int { Int(entry.rowCount) }
@@ -135,6 +137,26 @@ extension Segment {
         }
         found.sort { $0.expiry < $1.expiry }
         return ExpiringRows(rows: found.map(\.row), expiries: found.map(\.expiry))
+    }
+
+    /// When the first of its tombstones was put, in milliseconds since 1970; `nil` without one.
+    ///
+    /// The first call reads a block. It stands for all: it was put before the file was made, so that
+    /// a day after that at the latest it is a day old.
+    var tombstoneTime: UInt64? {
+        guard entry.tombstoneCount > 0 else { return nil }
+        return firstTombstoneTime.withLock { known in
+            if known == nil {
+                var time: UInt64 = 0
+                // A segment that cannot be read is not merged for its tombstones.
+                try? files.documents.forEachTombstone { record in
+                    time = record.updated
+                    return false
+                }
+                known = time
+            }
+            return known == 0 ? nil : known
+        }
     }
 
     /// Whether some record of the segment, dead or alive, may be one that a removal takes away.

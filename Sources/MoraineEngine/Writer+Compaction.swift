@@ -20,7 +20,8 @@ extension Writer {
                 ),
                 tombstoneCount: Int(view.segment.entry.tombstoneCount),
                 minLSN: view.segment.entry.minLSN,
-                maxLSN: view.segment.entry.maxLSN
+                maxLSN: view.segment.entry.maxLSN,
+                tombstoneTime: view.segment.tombstoneTime
             )
         }
     }

@@ -372,13 +372,39 @@ struct CompactionTests {
     }
 }
 
+extension CompactionTests {
+    @Test func fewTombstonesGoWithWhatTheyHideOnceTheyAreADayOld() throws {
+        let clock = ManualClock(wallMilliseconds: 1_700_000_000_000)
+        let engine = try open { $0.clock = clock }
+        defer { try? engine.close() }
+        try engine.create("notes", dimensions: 2)
+        for number in 0..<100 { try engine.put("notes", "id-\(number)", text: "text") }
+        try engine.checkpoint()
+        try engine.delete("notes", "id-7")
+        for number in 100..<150 { try engine.put("notes", "id-\(number)", text: "text") }
+        try engine.checkpoint()
+        func tombstones() throws -> [UInt64] {
+            try engine.version().segments.map(\.segment.entry.tombstoneCount)
+        }
+        clock.advance(milliseconds: 86_399_000)
+        #expect(try engine.compact().mergeCount == 0)
+        #expect(try tombstones() == [0, 1])
+        clock.advance(milliseconds: 2_000)
+        #expect(try engine.compact().mergeCount == 1)
+        #expect(try tombstones() == [0])
+        #expect(try engine.version().segments[0].segment.rowCount == 149)
+        #expect(try engine.compact().mergeCount == 0)
+    }
+}
+
 struct CompactionPolicyTests {
     private func candidate(
         _ id: UInt64,
         rows: Int,
         dead: Int = 0,
         tombstones: Int = 0,
-        lsns: ClosedRange<UInt64> = 1...1
+        lsns: ClosedRange<UInt64> = 1...1,
+        since time: UInt64? = nil
     ) -> CompactionPolicy.Candidate {
         CompactionPolicy.Candidate(
             id: id,
@@ -386,11 +412,13 @@ struct CompactionPolicyTests {
             deadRowCount: dead,
             tombstoneCount: tombstones,
             minLSN: lsns.lowerBound,
-            maxLSN: lsns.upperBound
+            maxLSN: lsns.upperBound,
+            tombstoneTime: time
         )
     }
 
-    private let policy = CompactionPolicy(rowLimit: 1_000_000)
+    private static let now: UInt64 = 1_700_000_000_000
+    private let policy = CompactionPolicy(rowLimit: 1_000_000, now: now)
 
     private func choose(
         _ candidates: [CompactionPolicy.Candidate],
@@ -423,8 +451,32 @@ struct CompactionPolicyTests {
         #expect(choose([newer, needed]) == nil)
     }
 
+    @Test func oldTombstonesAreMergedWithWhatTheyHide() {
+        let day = CompactionPolicy.tombstoneMilliseconds
+        let base = candidate(1, rows: 900_000, lsns: 1...9)
+        let newer = candidate(9, rows: 10, lsns: 30...40)
+        func deletes(_ id: UInt64, _ time: UInt64, _ lsns: ClosedRange<UInt64>)
+            -> CompactionPolicy.Candidate
+        {
+            candidate(id, rows: 100, tombstones: 1, lsns: lsns, since: time)
+        }
+        let young = deletes(2, Self.now - day + 1, 10...20)
+        #expect(choose([base, young, newer]) == nil)
+        let old = deletes(2, Self.now - day, 10...20)
+        #expect(choose([base, old, newer]) == [2, 1])
+        #expect(choose([base, old, newer], settled: [2]) == nil)
+        #expect(choose([old]) == [2])
+        // The newest takes the older ones along; what is too large for one segment stays.
+        let newest = deletes(3, 1, 21...29)
+        #expect(choose([base, old, newest, newer]) == [3, 1, 2])
+        let small = CompactionPolicy(rowLimit: 900_000, now: Self.now)
+        #expect(small.choose([base, old], all: [base, old], settled: []) == nil)
+        // A segment that is being merged is not there to be merged with.
+        #expect(policy.choose([old], all: [base, old], settled: []) == nil)
+    }
+
     @Test func mergesStayBelowTheRowLimit() {
-        let small = CompactionPolicy(rowLimit: 30_000)
+        let small = CompactionPolicy(rowLimit: 30_000, now: Self.now)
         let segments = (1...9).map { candidate(UInt64($0), rows: 5_000) }
         #expect(small.choose(segments, all: segments, settled: []) == nil)
         #expect(small.chooseAll(segments, done: [])?.count == 6)
