@@ -6,8 +6,7 @@ import MoraineSegments
 package import MoraineStorage
 
 extension IndexFormat {
-    /// Columns, for segments with rows enough; whether any has metadata is seen while they are
-    /// read.
+    /// Columns, for segments with rows enough; where no row has metadata the file says so.
     package static let columns = IndexFormat(
         kind: .columns,
         isWanted: { segment in segment.rowCount >= ColumnFileWriter.leastRowCount },

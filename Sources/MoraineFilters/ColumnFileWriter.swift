@@ -106,17 +106,13 @@ package final class ColumnFileWriter {
     ///
     /// - Parameters:
     ///   - minLSN, maxLSN: lowest and highest LSN of the segment's records.
-    /// - Returns: what the manifest needs to know of the file; `nil` when no document has
-    ///   metadata: then there is no file.
+    /// - Returns: what the manifest needs to know of the file. A segment without metadata gets
+    ///   one too: it says that there are no fields, so that nobody looks again.
     package func finish(minLSN: UInt64, maxLSN: UInt64) throws(StoreError)
-        -> SealedFileReference?
+        -> SealedFileReference
     {
         precondition(nextRow == rowCount, "rows that were announced are missing")
         try endCollection()
-        guard fields.count > 0 else {
-            abandon()
-            return nil
-        }
         try writer.endSection()
         try writer.addSection(SectionType.columnPaths, paths)
         try writer.addSection(SectionType.columns, columns)

@@ -85,4 +85,33 @@ import Testing
         defer { try? engine.close() }
         #expect(try engine.buildIndexes() == 0)
     }
+
+    @Test func thatNoRowHasMetadataIsRememberedOnDisk() throws {
+        let disk = SimulatedFileSystem()
+        var options = options(disk, memtable: 4 << 20)
+        options.indexFormats = [.columns]
+        let engine = try Engine.open(at: "store", options: options)
+        try engine.create("notes", dimensions: 0)
+        try engine.commit { batch throws(StoreError) in
+            for row in 0..<ColumnFileWriter.leastRowCount {
+                try batch.put("notes", "n\(row)", text: "text")
+            }
+        }
+        try engine.checkpoint()
+        #expect(try engine.buildIndexes() == 1)
+        #expect(try engine.buildIndexes() == 0)
+        let shape = try #require(try engine.version().collection("notes"))
+        let filter = try Filter(text: "a exists")
+        #expect(try engine.version().count(shape, where: filter) == 0)
+        try engine.close()
+        // Nothing is to make, so nothing is written, by the next one.
+        let before = (disk.contents(of: "store/ROOT"), try disk.list("store/seg").map(\.name))
+        let again = try Engine.open(at: "store", options: options)
+        #expect(try again.buildIndex() == false)
+        #expect(try again.version().segments.first?.indexes.columns != nil)
+        try again.close()
+        #expect(disk.contents(of: "store/ROOT") == before.0)
+        #expect(try disk.list("store/seg").map(\.name) == before.1)
+        #expect(try Engine.verify("store", options: options).findings.isEmpty)
+    }
 }

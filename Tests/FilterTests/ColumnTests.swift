@@ -166,11 +166,21 @@ import Testing
         #expect(set.map(found) == Array(2990..<3000))
     }
 
-    @Test func nothingWorthAFileIsNone() throws {
+    @Test func rowsWithoutMetadataHaveAFileThatSaysSo() throws {
         let fixture = try ColumnFixture()
-        #expect(try fixture.write([]) == nil)
-        #expect(try fixture.write([(1, Metadata.empty), (2, Metadata.empty)]) == nil)
-        #expect(fixture.files.contents(of: fixture.path) == nil)
+        let written = try fixture.write([(1, Metadata.empty), (2, Metadata.empty)])
+        let file = try fixture.open(try #require(written), rowCount: 2)
+        let found = try file.matches(try Filter(text: "a exists"), collection: 1, rows: 0..<1)
+        #expect(found?.count == 0)
+        let others = try file.matches(try Filter(text: "not a exists"), collection: 2, rows: 1..<2)
+        #expect(others?.count == 1)
+        var findings: [Finding] = []
+        file.verify { findings.append($0) }
+        #expect(findings.isEmpty)
+    }
+
+    @Test func whatIsGivenUpLeavesNoFile() throws {
+        let fixture = try ColumnFixture()
         let writer = try fixture.writer(rowCount: 1)
         #expect(code { try fixture.append([1, 1], of: 1, to: writer) } == .corrupted)
         writer.abandon()
