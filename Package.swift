@@ -167,8 +167,8 @@ let package = Package(
         tests(
             "EngineTests",
             [
-                "MoraineSimulation", "MoraineEngine", "MoraineVectors", "MoraineSegments",
-                "MoraineFilters",
+                "MoraineSimulation", "MoraineEngine", "MoraineLog", "MoraineVectors",
+                "MoraineSegments", "MoraineFilters",
                 "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ]
         ),

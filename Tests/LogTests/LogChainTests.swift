@@ -136,6 +136,36 @@ struct LogChainTests {
         #expect(try numbers(try chain([head])).0.isEmpty)
     }
 
+    @Test(arguments: [1, 7, 8, 39, 40, 512, 4096])
+    func zerosBehindTheRecordsAreNoRecord(byteCount: Int) throws {
+        let head = header(5, first: 1)
+        let log = try make(head)
+        append(1...3, to: log)
+        try log.flush()
+        try log.sync()
+        let end = Int(log.position)
+        let records = try #require(disk.contents(of: "w5")).prefix(end)
+        disk.replace(path: "w5", bytes: records + [UInt8](repeating: 0, count: byteCount))
+        for promise in [0, 3] as [UInt64] {
+            let (seen, outcome) = try numbers(try chain([head], promise: promise))
+            #expect(seen == [1, 2, 3])
+            #expect(outcome.end == UInt64(end))
+            #expect(outcome.torn == nil)
+        }
+        // A commit that was promised is no zeros.
+        #expect(code { _ = try numbers(try chain([head], promise: 4)) } == .corrupted)
+        // What a closed store says of the end must be so.
+        let file = try disk.open("w5", .read)
+        let closed = LogChain(
+            links: [LogChain.Link(file: file, header: head, byteCount: try file.byteCount())],
+            kind: .commit,
+            floor: 0,
+            promise: 3,
+            exactEnd: UInt64(end)
+        )
+        #expect(code { _ = try numbers(closed) } == .corrupted)
+    }
+
     @Test func aSuccessorVouchesForItsPredecessor() throws {
         let first = header(5, first: 1)
         let log = try make(first)

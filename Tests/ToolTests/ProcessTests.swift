@@ -81,6 +81,88 @@ import Testing
         #expect(place.run("count", "@", "c").output == "10\n")
     }
 
+    @Test func aCopyOfAStoppedProcessesFolderIsAStore() throws {
+        let apply = try start("apply", place.store)
+        apply.send(#"{"op":"create","collection":"c"}"#)
+        _ = apply.readLine()
+        let text = String(repeating: "moraine ", count: 400)
+        var answered = 0
+        for round in 0..<6 {
+            // Some are answered, some on their way when the process stops in its tracks.
+            for number in 0..<20 {
+                apply.send(
+                    #"{"op":"put","collection":"c","id":"\#(round)-\#(number)","text":"\#(text)"}"#
+                )
+                if number < 15 {
+                    #expect(apply.readLine().contains("true"))
+                    answered += 1
+                }
+            }
+            kill(apply.process.processIdentifier, SIGSTOP)
+            let copy = place.path + "/copy-\(round)"
+            let copied = try runProgram(["cp", "-a", place.store, copy])
+            kill(apply.process.processIdentifier, SIGCONT)
+            #expect(copied?.code == 0)
+            // The holder of the lock was of the other folder: the copy opens, and can be written.
+            #expect(place.run("apply", copy, input: "").code == 0)
+            let found = place.run("scan", copy, "c", "--json").lines
+            #expect(found.count >= answered && found.count <= answered + 5)
+            #expect(place.run("verify", copy).code == 0)
+            for _ in 15..<20 {
+                #expect(apply.readLine().contains("true"))
+                answered += 1
+            }
+        }
+        #expect(apply.finish() == 0)
+    }
+
+    #if os(Linux)
+    // Swift ends a process whose allocation fails; what is promised is that the store is not hurt
+    // by it, and that what was answered is there.
+    @Test func littleMemoryIsAnErrorOrADeathThatHurtsNothing() throws {
+        let tool = try #require(BuiltProgram.path)
+        #expect(place.apply(#"{"op":"create","collection":"c","dimensions":8}"#).code == 0)
+        var input = ""
+        for number in 0..<300 {
+            input += #"{"op":"put","collection":"c","id":"\#(number)","text":"\#(number)","#
+            input += #""embedding":[1,2,3,4,5,6,7,8]}"# + "\n"
+        }
+        let lines = place.file("lines", input)
+        for limit in [16, 20, 24, 28, 32, 36, 40, 48, 64, 128].map({ "\($0 * 1024)" }) + [
+            "unlimited"
+        ] {
+            let command = "ulimit -c 0; ulimit -v \(limit); '\(tool)' apply '\(place.store)'"
+            let end = "< '\(lines)' 2>/dev/null; echo \"end $?\""
+            let result = try #require(try runProgram(["sh", "-c", command + " " + end]))
+            let answers = result.output.split(separator: "\n")
+            #expect(place.run("verify", "@").code == 0, "\(limit) KiB")
+            let count = Int(place.run("count", "@", "c").output.dropLast()) ?? -1
+            #expect(count >= answers.filter { $0.contains("true") }.count, "\(limit) KiB")
+            if limit == "unlimited" { #expect(answers.last == "end 0" && count == 300) }
+        }
+    }
+
+    @Test func anotherUsersStoreIsRefusedAndLeftAlone() throws {
+        guard geteuid() == 0, try runProgram(["setpriv", "--version"])?.code == 0 else { return }
+        let tool = try #require(BuiltProgram.path)
+        let drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        // Where that user cannot even start the tool there is nothing to see.
+        guard try runProgram(drop + [tool, "--version"])?.code == 0 else { return }
+        #expect(place.apply(#"{"op":"create","collection":"c"}"#).code == 0)
+        chmod(place.path, 0o755)
+        let before = place.contents
+        for arguments in [["count", place.store, "c"], ["apply", place.store]] {
+            let result = try #require(try runProgram(drop + [tool] + arguments))
+            #expect((1..<128).contains(result.code), "\(arguments[0]): \(result)")
+        }
+        #expect(place.contents == before)
+        // A folder that it may not write: nothing is made by halves.
+        let other = try #require(try runProgram(drop + [tool, "create", place.path + "/new", "c"]))
+        #expect((1..<128).contains(other.code))
+        #expect(!FileManager.default.fileExists(atPath: place.path + "/new"))
+    }
+    #endif
+
     @Test func twoWritersAreOneTooMany() throws {
         let apply = try start("apply", place.store)
         apply.send(#"{"op":"create","collection":"c"}"#)

@@ -1,0 +1,206 @@
+// Commits of several threads and the sync that they share: what a loss of power leaves of a group,
+// and what a sync may vouch for that was under way when more was written.
+
+import MoraineFiles
+import MoraineFormat
+import MoraineLog
+import MoraineStorage
+import Synchronization
+import Testing
+
+@testable import MoraineEngine
+
+struct GroupCommitTests {
+    private func make(_ fileSystem: any FileSystem, _ durability: Durability) throws -> Engine {
+        var options = options(SimulatedFileSystem())
+        options.fileSystem = fileSystem
+        options.durability = durability
+        options.runsInBackground = true
+        let engine = try Engine.open(at: "store", options: options)
+        try engine.commit { batch throws(StoreError) in
+            try batch.createCollection("notes", dimensions: 0, metric: .cosine)
+        }
+        return engine
+    }
+
+    @Test func aLossOfPowerUnderGroupsTakesNoAnswerBack() throws {
+        for seed in UInt64(1)...30 {
+            let disk = SimulatedFileSystem()
+            let engine = try make(disk, .full)
+            let answered = (0..<8).map { _ in Answered() }
+            disk.crashAt(change: 3 + seed * 5)
+            let threads = try answered.enumerated().map { number, answered in
+                let thread = WorkerThread {
+                    for count in 0..<40 {
+                        guard
+                            (try? engine.put("notes", "w\(number)-\(100 + count)", text: "x"))
+                                != nil
+                        else { return }
+                        answered.count.store(count + 1, ordering: .releasing)
+                    }
+                }
+                return try #require(thread)
+            }
+            for thread in threads { thread.join() }
+            try? engine.close()
+            disk.crash(CrashModel.allCases[Int(seed) % CrashModel.allCases.count], seed: seed)
+            let again = try Engine.open(at: "store", options: options(disk))
+            let found = try again.contents("notes")
+            for (number, answered) in answered.enumerated() {
+                let own = found.filter { $0.hasPrefix("w\(number)-") }
+                let least = answered.count.load(ordering: .acquiring)
+                // All that was answered, and in the thread's order: at most one commit more.
+                #expect(own.count == least || own.count == least + 1, "seed \(seed)")
+                #expect(own == own.indices.map { "w\(number)-\(100 + $0)=x" }, "seed \(seed)")
+            }
+            try again.close()
+        }
+    }
+
+    @Test func whatIsWrittenDuringASyncWaitsForTheNext() throws {
+        let disk = SimulatedFileSystem()
+        let gate = SyncGate()
+        let engine = try make(GatedFileSystem(base: disk, gate: gate), .full)
+        gate.arm()
+        let first = try #require(WorkerThread { try? engine.put("notes", "a", text: "a") })
+        gate.waitUntilReached()
+        let second = Answered()
+        let other = try #require(
+            WorkerThread {
+                if (try? engine.put("notes", "b", text: "b")) != nil {
+                    second.count.store(1, ordering: .releasing)
+                }
+            }
+        )
+        // Long enough for a commit that would not wait.
+        WorkerThread.sleep(nanoseconds: 20_000_000)
+        #expect(second.count.load(ordering: .acquiring) == 0)
+        let before = gate.syncCount
+        gate.open()
+        first.join()
+        other.join()
+        #expect(second.count.load(ordering: .acquiring) == 1)
+        #expect(gate.syncCount > before)
+        disk.crash(.unsyncedLost, seed: 1)
+        let again = try Engine.open(at: "store", options: options(disk))
+        #expect(try again.contents("notes") == ["a=a", "b=b"])
+        try again.close()
+        try? engine.close()
+    }
+
+    @Test func aSyncVouchesOnlyForWhatWasThereWhenItBegan() throws {
+        let disk = SimulatedFileSystem()
+        let gate = SyncGate()
+        let engine = try make(
+            GatedFileSystem(base: disk, gate: gate),
+            .relaxed(milliseconds: 3_600_000)
+        )
+        try engine.put("notes", "a", text: "a")
+        gate.arm()
+        let syncing = try #require(WorkerThread { engine.syncLogQuietly() })
+        gate.waitUntilReached()
+        try engine.put("notes", "b", text: "b")
+        gate.open()
+        syncing.join()
+        #expect(engine.withWriter { $0.log?.promised } == 2)
+        #expect(engine.withWriter { $0.log?.lastNumber } == 3)
+        for seed in UInt64(0)..<20 {
+            let copy = disk.copy(keepingUnsynced: true)
+            copy.crash(seed % 2 == 0 ? .unsyncedLost : .sectors, seed: seed)
+            let again = try Engine.open(at: "store", options: options(copy))
+            #expect(try again.contents("notes").first == "a=a")
+            try again.close()
+        }
+        try engine.close()
+    }
+}
+
+/// Commits of a thread that were answered.
+private final class Answered: Sendable { let count = Atomic(0) }
+
+/// Holds the next sync of a log file at its end, when its work on the disk is done.
+private final class SyncGate: Sendable {
+    private enum Stage { case open, armed, reached }
+    private let stage = Mutex(Stage.open)
+    private let monitor = Monitor()
+    private let syncs = Atomic(0)
+
+    var syncCount: Int { syncs.load(ordering: .acquiring) }
+
+    func arm() { stage.withLock { $0 = .armed } }
+
+    func open() { change(to: .open) }
+
+    func waitUntilReached() { wait { $0 == .reached } }
+
+    /// Called at the end of each sync of a log file.
+    func pass() {
+        syncs.add(1, ordering: .acquiringAndReleasing)
+        guard stage.withLock({ $0 }) == .armed else { return }
+        change(to: .reached)
+        wait { $0 == .open }
+    }
+
+    private func change(to next: Stage) {
+        monitor.withLock {
+            stage.withLock { $0 = next }
+            monitor.broadcast()
+        }
+    }
+
+    private func wait(_ isOver: (Stage) -> Bool) {
+        monitor.withLock {
+            while !isOver(stage.withLock { $0 }) { monitor.wait() }
+        }
+    }
+}
+
+/// A file system whose log files sync through a gate.
+private struct GatedFileSystem: FileSystem {
+    let base: SimulatedFileSystem
+    let gate: SyncGate
+
+    func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
+        let file = try base.open(path, mode)
+        return path.hasSuffix(".mwal") ? GatedFile(base: file, gate: gate) : file
+    }
+    func list(_ path: String) throws(FileError) -> [DirectoryEntry] { try base.list(path) }
+    func info(_ path: String) throws(FileError) -> FileInfo? { try base.info(path) }
+    func createDirectory(_ path: String) throws(FileError) { try base.createDirectory(path) }
+    func rename(_ source: String, to target: String) throws(FileError) {
+        try base.rename(source, to: target)
+    }
+    func remove(_ path: String) throws(FileError) { try base.remove(path) }
+    func syncDirectory(_ path: String) throws(FileError) { try base.syncDirectory(path) }
+    func lock(_ path: String) throws(FileError) -> any FileLock { try base.lock(path) }
+    func lockHolder(_ path: String) throws(FileError) -> Int32? { try base.lockHolder(path) }
+    func volume(_ path: String) throws(FileError) -> VolumeInfo { try base.volume(path) }
+}
+
+private final class GatedFile: File {
+    private let base: any File
+    private let gate: SyncGate
+
+    init(base: any File, gate: SyncGate) {
+        self.base = base
+        self.gate = gate
+    }
+
+    var path: String { base.path }
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(FileError)
+        -> Int
+    {
+        try base.read(into: buffer, at: offset)
+    }
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileError) -> Int {
+        try base.write(bytes, at: offset)
+    }
+    func byteCount() throws(FileError) -> UInt64 { try base.byteCount() }
+    func truncate(to byteCount: UInt64) throws(FileError) { try base.truncate(to: byteCount) }
+    func sync() throws(FileError) {
+        try base.sync()
+        gate.pass()
+    }
+    func map(byteCount: UInt64) throws(FileError) -> Mapping { try base.map(byteCount: byteCount) }
+    func close() { base.close() }
+}
