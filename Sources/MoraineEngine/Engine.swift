@@ -206,6 +206,7 @@ package final class Engine: Sendable {
                     folder: folder,
                     cache: cache,
                     promisedOnly: hasWriter,
+                    believesUnpromisedEdits: attempts.believesUnpromisedEdits,
                     known: known
                 ).open()
             } catch {

@@ -46,6 +46,8 @@ struct StoreOpener {
     let cache: BlockCache
     /// Beside a live writer: believe nothing that is not promised.
     let promisedOnly: Bool
+    /// All the same, believe edits of the manifest; see ``ReadAttempts``.
+    var believesUnpromisedEdits = false
     /// Segments of an earlier opening, by id.
     var known: [UInt64: SegmentView] = [:]
 
@@ -58,7 +60,7 @@ struct StoreOpener {
             fileSystem,
             folder: folder,
             root: root,
-            promisedOnly: promisedOnly
+            promisedOnly: promisedOnly && !believesUnpromisedEdits
         )
         let state = manifest.state
         var opened = OpenedState(

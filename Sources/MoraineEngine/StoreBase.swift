@@ -61,6 +61,13 @@ struct ReadAttempts {
         return ((try? fileSystem.lockHolder(path)) ?? nil) != nil
     }
 
+    /// Whether to believe edits of the manifest that verify and are not promised.
+    ///
+    /// Files go once the edit that drops them is durable; its promise is written after that, and
+    /// on a full disk perhaps never. So a store that stands still without a file that its promised
+    /// edits name has dropped it.
+    var believesUnpromisedEdits: Bool { stillCount > 1 }
+
     /// Takes note of damage that an attempt met; true when another is worth it.
     ///
     /// - Parameter hadWriter: what `hasWriter` said when the attempt began.
