@@ -61,7 +61,9 @@ extension History {
         // Files that nothing names go at the next opening.
         if mayLeaveFiles { return true }
         if let finding = report?.proof?.findings.first {
-            throw SimulationFailure("a purge finds its documents in \(finding.file)")
+            throw SimulationFailure(
+                "a purge finds \(finding.found) in \(finding.file) at \(finding.offset)"
+            )
         }
         try expectNowhere(texts)
         return true

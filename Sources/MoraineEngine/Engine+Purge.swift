@@ -30,7 +30,7 @@ package struct PurgeProof: Sendable {
     /// compressed.
     package var recordCount = 0
     /// Strings of bytes that were searched for in every file: ids of eight bytes and more, the
-    /// beginnings of texts and of vectors.
+    /// beginnings of texts and of vectors, as far as no other document of a segment has them.
     package var sampleCount = 0
     package var findings: [Finding] = []
 }
@@ -70,7 +70,9 @@ extension Engine {
         }
         report.segmentCount = rewritten.count
         try dropOldLogs()
-        try waitForFiles(of: rewritten, milliseconds: waitMilliseconds)
+        // Merges before this one may have left files, too, that a reader keeps.
+        let dropped = try withWriter { writer throws(StoreError) in try writer.droppedThatRemain() }
+        try waitForFiles(of: dropped.union(rewritten).sorted(), milliseconds: waitMilliseconds)
         if proves {
             report.proof = try PurgeSearch(
                 fileSystem: options.fileSystem,

@@ -6,6 +6,7 @@ import MoraineFiles
 import MoraineFormat
 import MoraineSegments
 import MoraineStorage
+import MoraineVectors
 
 /// One search.
 struct PurgeSearch {
@@ -20,8 +21,9 @@ struct PurgeSearch {
     /// Searches all files, and the segments of the newest version.
     func run(_ version: Version) throws(StoreError) -> PurgeProof {
         var proof = PurgeProof()
-        proof.sampleCount = samples.count
-        for view in version.segments { try search(view.segment, &proof) }
+        var own = Set(samples)
+        for view in version.segments { try search(view.segment, &own, &proof) }
+        proof.sampleCount = own.count
         for folderName in [""] + FileNames.folders {
             let path = folderName.isEmpty ? folder : FileNames.path(folder, folderName)
             let entries: [DirectoryEntry]
@@ -31,7 +33,7 @@ struct PurgeSearch {
             }
             for entry in entries where !entry.isDirectory {
                 let name = folderName.isEmpty ? entry.name : folderName + "/" + entry.name
-                do throws(FileError) { try search(name, &proof) } catch {
+                do throws(FileError) { try search(name, own, &proof) } catch {
                     throw StoreError(error, doing: "search a file")
                 }
             }
@@ -41,13 +43,26 @@ struct PurgeSearch {
 
     // MARK: Keys
 
-    private func search(_ segment: Segment, _ proof: inout PurgeProof) throws(StoreError) {
+    /// Looks for the keys in a segment, and takes samples away that documents with other keys have
+    /// too: the id `user-1` stands in `user-10`, and texts begin alike.
+    private func search(
+        _ segment: Segment,
+        _ own: inout Set<[UInt8]>,
+        _ proof: inout PurgeProof
+    ) throws(StoreError) {
         let documents = segment.files.documents
+        let starts = SampleStarts(own)
+        var shared: Set<[UInt8]> = []
         func check(_ record: DocumentRecord, _ proof: inout PurgeProof) {
             proof.recordCount += 1
             let key =
                 withUnsafeBytes(of: record.collectionID.bigEndian) { Array($0) } + Array(record.id)
-            guard keys.contains(key) else { return }
+            guard keys.contains(key) else {
+                for bytes in [record.id, record.body] {
+                    starts.forEach(in: bytes) { _, sample in shared.insert(sample) }
+                }
+                return
+            }
             report(FileNames.document(segment.id), 0, "a record of a purged id", &proof)
         }
         try documents.forEachRecord(in: 0..<documents.rowCount) { _, record in
@@ -65,6 +80,15 @@ struct PurgeSearch {
             let name = FileNames.key(segment.id, fileID: segment.entry.key.fileID)
             report(name, 0, "the key of a purged id", &proof)
         }
+        for space in segment.vectors?.spaces ?? [] {
+            // All rows have one of the keys above.
+            let count = min(space.dimensions * 4, Self.sampleByteCount)
+            for ordinal in 0..<space.vectorCount {
+                let bytes = UnsafeRawBufferPointer(start: try space.vector(ordinal), count: count)
+                starts.forEach(in: bytes) { _, sample in shared.insert(sample) }
+            }
+        }
+        own.subtract(shared)
     }
 
     private func report(_ name: String, _ offset: UInt64, _ what: String, _ proof: inout PurgeProof)
@@ -76,7 +100,9 @@ struct PurgeSearch {
 
     // MARK: Bytes
 
-    private func search(_ name: String, _ proof: inout PurgeProof) throws(FileError) {
+    private func search(_ name: String, _ samples: Set<[UInt8]>, _ proof: inout PurgeProof)
+        throws(FileError)
+    {
         let file = try fileSystem.open(FileNames.path(folder, name), .read)
         defer { file.close() }
         let byteCount = try file.byteCount()
@@ -93,7 +119,7 @@ struct PurgeSearch {
             let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
             let bytes = try file.readBytes(at: at, count: count)
             bytes.withUnsafeBytes { part.copyMemory(from: $0) }
-            for place in starts.places(in: UnsafeRawBufferPointer(part)) {
+            starts.forEach(in: UnsafeRawBufferPointer(part)) { place, _ in
                 report(name, at + UInt64(place), "bytes of a purged document", &proof)
             }
             if at + UInt64(count) == byteCount { return }
@@ -107,16 +133,15 @@ struct PurgeSearch {
 private struct SampleStarts {
     private let samples: [UInt32: [[UInt8]]]
 
-    init(_ samples: [[UInt8]]) {
-        self.samples = Dictionary(grouping: Set(samples)) { sample in
+    init(_ samples: Set<[UInt8]>) {
+        self.samples = Dictionary(grouping: samples) { sample in
             sample.withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }
         }
     }
 
-    /// Where samples stand in the bytes.
-    func places(in bytes: UnsafeRawBufferPointer) -> [Int] {
-        var found: [Int] = []
-        guard bytes.count >= 4 else { return [] }
+    /// Calls `body` with each place where a sample stands in the bytes.
+    func forEach(in bytes: UnsafeRawBufferPointer, _ body: (Int, [UInt8]) -> Void) {
+        guard bytes.count >= 4, !samples.isEmpty else { return }
         for place in 0...(bytes.count - 4) {
             let start = bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)
             guard let candidates = samples[start] else { continue }
@@ -124,9 +149,8 @@ private struct SampleStarts {
             where sample.count <= bytes.count - place
                 && bytes[place..<place + sample.count].elementsEqual(sample)
             {
-                found.append(place)
+                body(place, sample)
             }
         }
-        return found
     }
 }

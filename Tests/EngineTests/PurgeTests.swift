@@ -111,6 +111,41 @@ struct PurgeTests {
         try engine.close()
     }
 
+    /// The merge has taken the bytes out of the store, and the purge has only its output to rewrite.
+    @Test func aSnapshotFromBeforeAMergeIsNamedToo() throws {
+        let engine = try make()
+        try fill(engine)
+        try engine.checkpoint()
+        let pin = try engine.pin(label: "report of June")
+        try engine.compact(all: true)
+        func purge() throws(StoreError) {
+            _ = try engine.purge("notes", ids: [Array(Self.secretID.utf8)], waitMilliseconds: 0)
+        }
+        var found: StoreError?
+        do throws(StoreError) { try purge() } catch { found = error }
+        #expect(found?.code == .pinned)
+        #expect(found?.found?.contains("report of June") == true)
+        pin.release()
+        try purge()
+        #expect(holders(of: Self.secret) == [] && holders(of: Self.secretID) == [])
+        try engine.close()
+    }
+
+    @Test func proofDoesNotTakeWhatOthersHaveTooForATrace() throws {
+        let engine = try make()
+        try fill(engine)
+        let other = Self.secretID + "-of-another"
+        try engine.put("notes", other, text: Self.secret + "log", vector: [9, 9, 9, 8])
+        let report = try engine.purge(
+            "notes",
+            ids: [Array(Self.secretID.utf8)],
+            waitMilliseconds: 0,
+            proves: true
+        )
+        #expect(report.proof?.findings.isEmpty == true && report.proof?.sampleCount == 0)
+        try engine.close()
+    }
+
     @Test func proofFindsWhatIsThere() throws {
         let engine = try make()
         try fill(engine)
