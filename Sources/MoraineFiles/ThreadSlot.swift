@@ -15,6 +15,10 @@ package final class ThreadSlot: Sendable {
 
     package init() {}
 
+    /// Who let the slot go without waiting has nobody left to wait: a thread that ends then finds
+    /// no slot, and what it leaves (its stack) would be kept for a `join` that never comes.
+    deinit { thread.withLock { $0 }?.detach() }
+
     /// Starts a thread; false when the system has none left.
     package func start(_ body: @escaping @Sendable () -> Void) -> Bool {
         let fresh = WorkerThread { [weak self] in

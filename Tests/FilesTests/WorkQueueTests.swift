@@ -7,31 +7,6 @@ import Testing
 @Suite struct WorkQueueTests {
     private struct Refusal: Error, Equatable {}
 
-    /// A job that runs until it is let go.
-    private final class Gate: Sendable {
-        private let monitor = Monitor()
-        private let isOpen = Atomic(false)
-        private let isReached = Atomic(false)
-
-        func pass() {
-            isReached.store(true, ordering: .sequentiallyConsistent)
-            monitor.withLock {
-                while !isOpen.load(ordering: .sequentiallyConsistent) { monitor.wait() }
-            }
-        }
-
-        func open() {
-            monitor.withLock {
-                isOpen.store(true, ordering: .sequentiallyConsistent)
-                monitor.broadcast()
-            }
-        }
-
-        func reached() async {
-            while !isReached.load(ordering: .sequentiallyConsistent) { await Task.yield() }
-        }
-    }
-
     private func value<R>(_ outcome: WorkQueue.Outcome<R, Refusal>) -> R? {
         if case .finished(.success(let value)) = outcome { value } else { nil }
     }
