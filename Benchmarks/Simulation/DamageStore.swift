@@ -92,6 +92,17 @@ struct DamageStore {
         paths = fileSystem.filePaths.filter { fileSystem.contents(of: $0)?.isEmpty == false }
     }
 
+    /// Commits for a store that was opened again: documents of every collection, new, changed and
+    /// deleted.
+    static let laterCommits: [[ModelOperation]] = [
+        [put("notes", 16, 2000, 1)],
+        [put("notes", 16, 3, 1), put("plain", 0, 7, 1)],
+        [put("wide", 40, 1, 1)],
+        [.delete(collection: "notes", id: id(9), expectedVersion: nil)],
+        [.delete(collection: "wide", id: id(2), expectedVersion: nil)],
+        [.create(collection: "later", dimensions: 4, metric: .dot), put("later", 4, 1, 1)],
+    ]
+
     private mutating func commit(_ engine: Engine, _ operations: [ModelOperation]) throws {
         try engine.commit { builder throws(StoreError) in
             for operation in operations { try operation.add(to: &builder) }

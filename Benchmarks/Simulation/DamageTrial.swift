@@ -114,6 +114,7 @@ package enum DamageTrial {
         } catch {
             counts.refusedCount += 1
         }
+        if case .hostile = damage { write(damaged) }
         let isHarmless =
             switch damage {
             // Lost writes that took nothing with them leave a store as a crash would.
@@ -124,6 +125,28 @@ package enum DamageTrial {
             }
         if !isReported, !isHarmless {
             report.failures.append("seed \(seed), \(damage): the check does not find it")
+        }
+    }
+
+    /// Writes to a store that says what cannot be: any error will do, and nothing else may happen.
+    private static func write(_ damaged: SimulatedFileSystem) {
+        do throws(StoreError) {
+            let engine = try Engine.open(
+                at: DamageStore.folder,
+                options: DamageStore.options(damaged)
+            )
+            defer { try? engine.close() }
+            for operations in DamageStore.laterCommits {
+                // Each by itself: what meets the damage leaves the others their turn.
+                _ = try? engine.commit { builder throws(StoreError) in
+                    for operation in operations { try operation.add(to: &builder) }
+                }
+            }
+            try? engine.checkpoint()
+            _ = try? engine.buildIndexes()
+            try engine.compact(all: true)
+        } catch {
+            return
         }
     }
 

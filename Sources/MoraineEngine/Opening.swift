@@ -234,6 +234,6 @@ struct StoreOpener {
         } catch {
             throw StoreError(error, doing: "list the store")
         }
-        return min(highest, .max - 1)
+        return highest
     }
 }

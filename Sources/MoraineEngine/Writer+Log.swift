@@ -21,6 +21,7 @@ extension Writer {
     ///
     /// Until ROOT is written the store is as it was; a failure before that can be tried again.
     func start() throws(StoreError) {
+        try checkNumbers()
         var next = state
         var newRoot = root
         newRoot.parentIncarnation = root.incarnation
@@ -79,6 +80,21 @@ extension Writer {
         try removeOrphans()
     }
 
+    /// Refuses a store whose numbers no writer can have counted to: what would be written on from
+    /// there could one day not be read.
+    private func checkNumbers() throws(StoreError) {
+        let highest = max(lastLSN, ids.nextFile, root.epoch, root.sequence)
+        guard FormatLimits.startNumbers.contains(highest) else {
+            throw StoreError(
+                .corrupted,
+                "a number of the store is larger than any that was ever counted to",
+                path: FileNames.path(folder, FileNames.root),
+                expected: "below 2^61",
+                found: "\(highest)"
+            )
+        }
+    }
+
     private func adoptStart(
         _ next: StoreState,
         manifest: ManifestWriter,
@@ -115,14 +131,23 @@ extension Writer {
         )
         defer { for link in chain.links { link.file.close() } }
         let outcome = try chain.read { _ in }
-        let first = all ? state.floor + 1 : outcome.promise + 1
+        // Promises below the floor say nothing about what is above it.
+        let first = (all ? state.floor : max(outcome.promise, state.floor)) + 1
         guard first <= outcome.lastNumber else { return nil }
 
         var source: (link: Int, offset: UInt64)?
         _ = try chain.read { entry in
             if entry.number == first { source = (entry.linkIndex, entry.offset) }
         }
-        guard let source else { return nil }
+        guard let source else {
+            throw StoreError(
+                .corrupted,
+                "the log changed while it was read",
+                path: chain.links.last?.file.path,
+                expected: "record \(first)",
+                found: "none"
+            )
+        }
         let needed = closedLogByteCount + 2 * UInt64(LogHeader.byteCount)
         let kept = all ? [] : Array(state.logs[...source.link])
         if !all {
@@ -401,97 +426,5 @@ extension Writer {
         } catch {
             return
         }
-    }
-
-    // MARK: Edits
-
-    /// Appends edits to the manifest, counters added, and applies them to the state.
-    ///
-    /// - Throws: what the disk says. After a failed write for lack of space the manifest goes on
-    ///   where it was; after any other failure the store is poisoned.
-    func commitEdits(_ edits: [ManifestEdit]) throws(StoreError) {
-        guard let manifest else { throw StoreError(.readOnly, "the writer has not started") }
-        let all =
-            [
-                .counters(nextFileID: ids.nextFile, nextCollectionID: ids.nextCollection)
-            ] + edits
-        var next = state
-        do throws(FormatError) {
-            for edit in all { try next.apply(edit) }
-        } catch {
-            // A fault of the engine: refuse rather than write a state that cannot be read back.
-            let failure = StoreError(error, path: folder)
-            poison(failure)
-            throw failure
-        }
-        do throws(StoreError) {
-            try manifest.commit(all)
-        } catch {
-            if error.code != .noSpace { poison(error) }
-            throw error
-        }
-        state = next
-        if manifest.wantsRotation { try rotateManifest() }
-    }
-
-    private func rotateManifest() throws(StoreError) {
-        guard let old = manifest else { return }
-        let id = ids.allocateFile()
-        var next = state
-        next.nextFileID = ids.nextFile
-        next.dropped = try droppedThatRemain()
-        let fresh: ManifestWriter
-        do throws(StoreError) {
-            fresh = try ManifestWriter(
-                fileSystem,
-                folder: folder,
-                header: LogHeader(
-                    kind: .manifest,
-                    storeID: root.storeID,
-                    fileID: id,
-                    createdLSN: lastLSN,
-                    epoch: root.epoch,
-                    incarnation: root.incarnation,
-                    firstNumber: 1
-                ),
-                state: next
-            )
-            try syncFolder(FileNames.manifestFolder)
-        } catch {
-            removeQuietly(FileNames.manifest(id))
-            // No space: the old manifest goes on.
-            if error.code == .noSpace { return }
-            poison(error)
-            throw error
-        }
-        var newRoot = root
-        newRoot.sequence += 1
-        newRoot.manifestID = id
-        newRoot.manifestEnd = fresh.end
-        newRoot.manifestEdit = fresh.lastEdit
-        newRoot.durableLSN = max(root.durableLSN, log?.promised ?? 0, state.floor)
-        do throws(StoreError) {
-            try writeRoot(newRoot)
-        } catch {
-            poison(error)
-            throw error
-        }
-        state = next
-        manifest = fresh
-        old.close()
-        removeQuietly(FileNames.manifest(old.id))
-    }
-
-    func syncFolder(_ name: String) throws(StoreError) {
-        do throws(FileError) {
-            try fileSystem.syncDirectory(FileNames.path(folder, name))
-        } catch {
-            throw StoreError(error, doing: "sync a folder")
-        }
-    }
-
-    /// Removes a file that nothing refers to; what fails is left for the next writer's start.
-    func removeQuietly(_ name: String) {
-        try? fileSystem.remove(FileNames.path(folder, name))
     }
 }

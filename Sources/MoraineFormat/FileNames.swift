@@ -118,7 +118,7 @@ package enum FileNames {
         return true
     }
 
-    /// Sixteen lower-case hexadecimal digits.
+    /// Sixteen lower-case hexadecimal digits of a number that can be one.
     private static func takeID(from rest: inout Substring.UTF8View) -> UInt64? {
         var value: UInt64 = 0
         var count = 0
@@ -132,7 +132,7 @@ package enum FileNames {
             }
             count += 1
         }
-        guard count == 16 else { return nil }
+        guard count == 16, FormatLimits.numbers.contains(value) else { return nil }
         rest = rest.dropFirst(16)
         return value
     }

@@ -1,5 +1,7 @@
 // The limits of format-spec/conventions.md and the small enumerations that stand on disk.
 
+import MoraineBytes
+
 /// What a store can hold at most.
 ///
 /// The numbers are part of the format.
@@ -26,6 +28,37 @@ package enum FormatLimits {
     package static let blockByteCount = 16 << 10
     /// Raw bytes of a block at most, as its header can declare.
     package static let rawBlockByteCount = 128 << 20
+    /// What is counted through a store's life: commits, edits, files, epochs, versions of ROOT.
+    ///
+    /// Half of what 64 bits hold and more, so that counting on from a number of a file, whatever
+    /// it says, never overflows.
+    package static let numbers: ClosedRange<UInt64> = 0...(1 << 62)
+    /// Numbers that a writer starts from; counting from there to the end of `numbers` takes longer
+    /// than anything lasts.
+    package static let startNumbers: Range<UInt64> = 0..<(1 << 61)
+}
+
+/// Throws unless a number of commits, edits, files, epochs or versions of ROOT can be one.
+func expectNumber(_ value: UInt64, at offset: UInt64, _ field: String) throws(FormatError) {
+    guard FormatLimits.numbers.contains(value) else {
+        throw FormatError(
+            .range,
+            at: offset,
+            field: field,
+            expected: "at most 2^62",
+            found: "\(value)"
+        )
+    }
+}
+
+extension ByteReader {
+    /// A varint that numbers a commit, an edit, a file or an epoch.
+    mutating func readNumber(_ field: StaticString) throws(FormatError) -> UInt64 {
+        let at = UInt64(position)
+        let value = try readVarint(field)
+        try expectNumber(value, at: at, "\(field)")
+        return value
+    }
 }
 
 /// How two vectors are compared.

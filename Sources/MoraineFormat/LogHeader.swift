@@ -131,6 +131,9 @@ package struct LogHeader: Sendable, Equatable {
                 found: "\(values[5]), \(values[6]), \(reserved)"
             )
         }
+        for (index, field) in layout[..<6].enumerated() where index != 1 {
+            try expectNumber(values[index], at: UInt64(field.offset), field.name)
+        }
         return LogHeader(
             kind: kind,
             storeID: storeID,

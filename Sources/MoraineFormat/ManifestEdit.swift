@@ -166,17 +166,17 @@ extension ManifestEdit {
         let tag = try reader.readUInt8("tag")
         switch Tag(rawValue: tag) {
         case .counters:
-            let nextFileID = try reader.readVarint("nextFileID")
+            let nextFileID = try reader.readNumber("nextFileID")
             return .counters(
                 nextFileID: nextFileID,
                 nextCollectionID: try reader.readUInt32Varint("nextCollectionID")
             )
         case .collection:
             let shape = try reader.readCollectionShape()
-            return .collection(shape, createdLSN: try reader.readVarint("createdLSN"))
+            return .collection(shape, createdLSN: try reader.readNumber("createdLSN"))
         case .segment: return .segment(try SegmentEntry.decode(&reader))
         case .deletions:
-            let segmentID = try reader.readVarint("segment id")
+            let segmentID = try reader.readNumber("segment id")
             let file = try reader.readReference()
             return .deletions(
                 DeletionsEntry(
@@ -186,26 +186,26 @@ extension ManifestEdit {
                 )
             )
         case .log:
-            let sequence = try reader.readVarint("sequence")
-            let epoch = try reader.readVarint("epoch")
+            let sequence = try reader.readNumber("sequence")
+            let epoch = try reader.readNumber("epoch")
             return .log(
                 LogEntry(
                     sequence: sequence,
                     epoch: epoch,
-                    firstLSN: try reader.readVarint("firstLSN")
+                    firstLSN: try reader.readNumber("firstLSN")
                 )
             )
-        case .logDropped: return .logDropped(sequence: try reader.readVarint("sequence"))
+        case .logDropped: return .logDropped(sequence: try reader.readNumber("sequence"))
         case .floor:
-            let lsn = try reader.readVarint("LSN")
+            let lsn = try reader.readNumber("LSN")
             return .floor(lsn: lsn, commitTime: try reader.readVarint("commitTime"))
         case .collectionRenamed:
             let id = try reader.readCollectionID()
             return .collectionRenamed(id: id, name: try reader.readCollectionName())
         case .collectionDropped: return .collectionDropped(id: try reader.readCollectionID())
-        case .segmentDropped: return .segmentDropped(id: try reader.readVarint("segment id"))
+        case .segmentDropped: return .segmentDropped(id: try reader.readNumber("segment id"))
         case .derived:
-            let segmentID = try reader.readVarint("segment id")
+            let segmentID = try reader.readNumber("segment id")
             let kindNumber = try reader.readUInt8("kind")
             return .derived(
                 DerivedEntry(
@@ -215,7 +215,7 @@ extension ManifestEdit {
                 )
             )
         case .derivedDropped:
-            let segmentID = try reader.readVarint("segment id")
+            let segmentID = try reader.readNumber("segment id")
             return .derivedDropped(
                 segmentID: segmentID,
                 kindNumber: try reader.readUInt8("kind")
@@ -250,14 +250,14 @@ extension SegmentEntry {
 
     fileprivate static func decode(_ reader: inout ByteReader) throws(FormatError) -> SegmentEntry {
         let start = UInt64(reader.position)
-        let id = try reader.readVarint("segment id")
+        let id = try reader.readNumber("segment id")
         let rowCount = try reader.readVarint("rowCount")
         let tombstoneCount = try reader.readVarint("tombstoneCount")
-        let minLSN = try reader.readVarint("minLSN")
-        let maxLSN = try reader.readVarint("maxLSN")
+        let minLSN = try reader.readNumber("minLSN")
+        let maxLSN = try reader.readNumber("maxLSN")
         var inputs: [UInt64] = []
         for _ in 0..<(try reader.readCount("inputCount")) {
-            inputs.append(try reader.readVarint("input"))
+            inputs.append(try reader.readNumber("input"))
         }
         var files: [FileKind: SealedFileReference] = [:]
         for _ in 0..<(try reader.readCount("fileCount")) {
@@ -301,7 +301,7 @@ extension SegmentEntry {
 
 extension ByteReader {
     fileprivate mutating func readReference() throws(FormatError) -> SealedFileReference {
-        let fileID = try readVarint("fileID")
+        let fileID = try readNumber("fileID")
         let byteCount = try readVarint("byteCount")
         return SealedFileReference(
             fileID: fileID,

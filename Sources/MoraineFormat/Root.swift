@@ -160,6 +160,10 @@ package struct Root: Sendable, Equatable {
                 found: "\(stateTag)"
             )
         }
+        for (index, field) in layout[1...8].enumerated() where !field.name.hasSuffix("ncarnation") {
+            try expectNumber(values[index], at: UInt64(field.offset), field.name)
+        }
+        try expectNumber(logSequence, at: 136, "logSequence")
         return Root(
             storeID: header.storeID,
             sequence: values[0],

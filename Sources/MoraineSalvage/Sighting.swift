@@ -56,8 +56,8 @@ protocol SightingStream: AnyObject {
     func advance()
 }
 
-/// Numbers of commits that are believed; more would overflow what counts on.
-let commitNumbers: ClosedRange<UInt64> = 0...(1 << 62)
+/// Numbers of commits that are believed: a writer must be able to go on from them.
+let commitNumbers: ClosedRange<UInt64> = 0...(1 << 60)
 
 /// The documents or the tombstones of a segment.
 final class SegmentStream: SightingStream {

@@ -16,7 +16,7 @@ import Darwin
 #endif
 
 struct EdgeTests {
-    @Test(arguments: [(1 << 32) - 3, (1 << 62) - 3, (1 << 63) - 3] as [UInt64])
+    @Test(arguments: [(1 << 31) - 3, (1 << 32) - 3, (1 << 53) - 3] as [UInt64])
     func commitsAreNumberedPastTheEdgesOfIntegers(start: UInt64) throws {
         let disk = SimulatedFileSystem()
         let engine = try Engine.open(at: "store", options: options(disk))
@@ -122,6 +122,7 @@ struct EdgeTests {
             try engine.commit { batch throws(StoreError) in
                 try batch.createCollection("notes", dimensions: 0, metric: .l2)
             }
+            let root = FileManager.default.contents(atPath: folder + "/ROOT")
             let child = fork()
             if child == 0 {
                 do throws(StoreError) {
@@ -135,6 +136,8 @@ struct EdgeTests {
             }
             var status: Int32 = 0
             guard waitpid(child, &status, 0) == child, status == 0 else { exit(3) }
+            // Nor did it end the store that its parent goes on with.
+            guard FileManager.default.contents(atPath: folder + "/ROOT") == root else { exit(7) }
             // The child's end took neither the lock nor anything of the store.
             guard (try? Engine.open(at: folder, options: options)) == nil else { exit(4) }
             try engine.put("notes", "parent", text: "")

@@ -34,6 +34,7 @@ EXIT_DAMAGE, EXIT_REFUSED, EXIT_USAGE, EXIT_INTERRUPTED = 4, 8, 16, 32
 
 KIB, MIB = 1 << 10, 1 << 20
 U32_MAX = (1 << 32) - 1
+MAX_NUMBER = 1 << 62
 
 
 class Damage(Exception):
@@ -125,6 +126,13 @@ class Cursor:
 
     def u64(self):
         return int.from_bytes(self.take(8), "little")
+
+    def number(self):
+        """A varint that numbers a commit, an edit, a file or an epoch."""
+        value = self.varint()
+        if value > MAX_NUMBER:
+            raise self.damage(f"the number {value} is above 2^62")
+        return value
 
     def varint(self):
         value = shift = 0
@@ -591,6 +599,9 @@ def read_root_copy(data, at):
     if checksum != crc((*seeds_of(header), at), copy[:4092]):
         raise Damage("ROOT", at, "checksum of the copy does not match")
     root = Root(header, *ROOT_COPY.unpack_from(copy, 64))
+    if max(root.sequence, root.epoch, root.manifestID, root.manifestEnd, root.manifestEdit,
+           root.durableLSN, root.logSequence) > MAX_NUMBER:
+        raise Damage("ROOT", at, "a number above 2^62")
     if root.state not in (IN_USE, CLOSED) or root.reserved or not is_zero(copy[160:4092]):
         raise Damage("ROOT", at, "unknown state, or reserved bytes that are not zero")
     return root
@@ -646,6 +657,9 @@ class LogFile:
         seeds = (*seeds_of(self.header), self.header.fileID)
         if self.log.logHeaderChecksum != crc(seeds, data[64:124]):
             raise Damage(file, 64, "log header: checksum does not match")
+        if max(self.log.epoch, self.log.predecessor, self.log.predecessorEnd,
+               self.log.firstNumber, self.log.carriedEnd) > MAX_NUMBER:
+            raise Damage(file, 64, "log header: a number above 2^62")
         if self.log.reserved or self.log.reserved2 or not is_zero(data[128:RECORDS_START]):
             raise Damage(file, 64, "log header: reserved bytes that are not zero")
         self.seeds = (*seeds[:2], self.log.incarnation, self.header.fileID)
@@ -797,7 +811,7 @@ DOC, KEY, VEC = 1, 2, 3
 
 def read_collection(cursor, with_created):
     collection = Collection(cursor.varint(), cursor.collection_name(), cursor.varint(),
-                            cursor.u8(), cursor.varint() if with_created else None)
+                            cursor.u8(), cursor.number() if with_created else None)
     if not 1 <= collection.id < U32_MAX:
         raise cursor.damage("a collection id outside the limits")
     if collection.dimensions > 16384 or collection.metric not in (1, 2, 3):
@@ -813,11 +827,11 @@ def read_collection_id(cursor):
 
 
 def read_segment(cursor):
-    fields = [cursor.varint() for _ in range(5)]
-    inputs = [cursor.varint() for _ in range(cursor.varint())]
+    fields = [cursor.number() for _ in range(5)]
+    inputs = [cursor.number() for _ in range(cursor.varint())]
     files = {}
     for _ in range(cursor.varint()):
-        file = NamedFile(cursor.u8(), cursor.varint(), cursor.varint(), cursor.u32())
+        file = NamedFile(cursor.u8(), cursor.number(), cursor.varint(), cursor.u32())
         if file.kind not in (DOC, KEY, VEC):
             raise Refused(f"{cursor.file}: offset {cursor.offset}: newer: file kind {file.kind}")
         if file.kind in files:
@@ -833,31 +847,31 @@ def read_edit(cursor):
     """One edit, by its tag."""
     tag = cursor.u8()
     if tag == 1:
-        return Counters(cursor.varint(), cursor.varint())
+        return Counters(cursor.number(), cursor.varint())
     if tag == 2:
         return read_collection(cursor, with_created=True)
     if tag == 3:
         return read_segment(cursor)
     if tag == 4:
-        return Deletions(cursor.varint(), cursor.varint(), cursor.varint(), cursor.u32(),
+        return Deletions(cursor.number(), cursor.number(), cursor.varint(), cursor.u32(),
                          cursor.varint())
     if tag == 5:
-        return NamedLog(cursor.varint(), cursor.varint(), cursor.varint())
+        return NamedLog(cursor.number(), cursor.number(), cursor.number())
     if tag == 6:
-        return LogDropped(cursor.varint())
+        return LogDropped(cursor.number())
     if tag == 7:
-        return Floor(cursor.varint(), cursor.varint())
+        return Floor(cursor.number(), cursor.varint())
     if tag == 8:
         return Rename(read_collection_id(cursor), cursor.collection_name())
     if tag == 9:
         return Drop(read_collection_id(cursor))
     if tag == 10:
-        return SegmentDropped(cursor.varint())
+        return SegmentDropped(cursor.number())
     if tag == 11:
-        return Derived(cursor.varint(), cursor.u8(), cursor.varint(), cursor.varint(),
+        return Derived(cursor.number(), cursor.u8(), cursor.number(), cursor.varint(),
                        cursor.u32())
     if tag == 12:
-        return DerivedDropped(cursor.varint(), cursor.u8())
+        return DerivedDropped(cursor.number(), cursor.u8())
     raise Refused(f"{cursor.file}: offset {cursor.offset}: newer: manifest edit {tag}")
 
 

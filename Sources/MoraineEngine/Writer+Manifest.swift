@@ -1,0 +1,100 @@
+// Appends edits to the manifest and moves it from file to file. Order of writes:
+// format-spec/manifest.md and format-spec/root.md.
+
+import MoraineBytes
+import MoraineFiles
+import MoraineFormat
+import MoraineLog
+import MoraineStorage
+
+extension Writer {
+    /// Appends edits to the manifest, counters added, and applies them to the state.
+    ///
+    /// - Throws: what the disk says. After a failed write for lack of space the manifest goes on
+    ///   where it was; after any other failure the store is poisoned.
+    func commitEdits(_ edits: [ManifestEdit]) throws(StoreError) {
+        guard let manifest else { throw StoreError(.readOnly, "the writer has not started") }
+        let all =
+            [
+                .counters(nextFileID: ids.nextFile, nextCollectionID: ids.nextCollection)
+            ] + edits
+        var next = state
+        do throws(FormatError) {
+            for edit in all { try next.apply(edit) }
+        } catch {
+            // A fault of the engine: refuse rather than write a state that cannot be read back.
+            let failure = StoreError(error, path: folder)
+            poison(failure)
+            throw failure
+        }
+        do throws(StoreError) {
+            try manifest.commit(all)
+        } catch {
+            if error.code != .noSpace { poison(error) }
+            throw error
+        }
+        state = next
+        if manifest.wantsRotation { try rotateManifest() }
+    }
+
+    private func rotateManifest() throws(StoreError) {
+        guard let old = manifest else { return }
+        let id = ids.allocateFile()
+        var next = state
+        next.nextFileID = ids.nextFile
+        next.dropped = try droppedThatRemain()
+        let fresh: ManifestWriter
+        do throws(StoreError) {
+            fresh = try ManifestWriter(
+                fileSystem,
+                folder: folder,
+                header: LogHeader(
+                    kind: .manifest,
+                    storeID: root.storeID,
+                    fileID: id,
+                    createdLSN: lastLSN,
+                    epoch: root.epoch,
+                    incarnation: root.incarnation,
+                    firstNumber: 1
+                ),
+                state: next
+            )
+            try syncFolder(FileNames.manifestFolder)
+        } catch {
+            removeQuietly(FileNames.manifest(id))
+            // No space: the old manifest goes on.
+            if error.code == .noSpace { return }
+            poison(error)
+            throw error
+        }
+        var newRoot = root
+        newRoot.sequence += 1
+        newRoot.manifestID = id
+        newRoot.manifestEnd = fresh.end
+        newRoot.manifestEdit = fresh.lastEdit
+        newRoot.durableLSN = max(root.durableLSN, log?.promised ?? 0, state.floor)
+        do throws(StoreError) {
+            try writeRoot(newRoot)
+        } catch {
+            poison(error)
+            throw error
+        }
+        state = next
+        manifest = fresh
+        old.close()
+        removeQuietly(FileNames.manifest(old.id))
+    }
+
+    func syncFolder(_ name: String) throws(StoreError) {
+        do throws(FileError) {
+            try fileSystem.syncDirectory(FileNames.path(folder, name))
+        } catch {
+            throw StoreError(error, doing: "sync a folder")
+        }
+    }
+
+    /// Removes a file that nothing refers to; what fails is left for the next writer's start.
+    func removeQuietly(_ name: String) {
+        try? fileSystem.remove(FileNames.path(folder, name))
+    }
+}
