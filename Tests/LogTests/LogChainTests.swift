@@ -179,7 +179,15 @@ struct LogChainTests {
         #expect(try numbers(try chain([first, second])).0 == [1, 2, 3, 4, 5, 6])
         disk.corrupt(path: "w5", offset: Int(log.position) - 9, xor: 1)
         #expect(code { _ = try numbers(try chain([first, second])) } == .corrupted)
+        disk.corrupt(path: "w5", offset: Int(log.position) - 9, xor: 1)
         let stranger = header(6, first: 4, predecessor: (3, log.position))
+        #expect(code { _ = try numbers(try chain([first, stranger])) } == .corrupted)
+        // Also where the files seem to fit, since nothing stands behind the first one's records.
+        disk.replace(
+            path: "w5",
+            bytes: Array(try #require(disk.contents(of: "w5")).prefix(Int(log.position)))
+        )
+        #expect(try numbers(try chain([first, second])).0 == [1, 2, 3, 4, 5, 6])
         #expect(code { _ = try numbers(try chain([first, stranger])) } == .corrupted)
     }
 
