@@ -60,28 +60,24 @@ extension Writer {
         }
     }
 
+    /// Without a sync: an orphan that comes back with a crash is known again for what it is. What
+    /// tells that it is one goes only when the floor moves or a manifest is rotated, and both sync
+    /// the folder before.
     private func removeOrphansOfSegments() throws(FileError) {
         var files: [UInt64: [(name: String, parsed: FileNames.Parsed)]] = [:]
         try forEachName(FileNames.segmentFolder) { name, parsed in
             if let id = parsed.segmentID { files[id, default: []].append((name, parsed)) }
         }
-        var isChanged = false
         for (id, names) in files.sorted(by: { $0.key < $1.key }) {
             if let entry = state.segments.first(where: { $0.id == id }) {
                 // Of a segment that is part of the store, other files are older or unfinished ones.
                 for (name, parsed) in names where !isNamed(parsed, by: entry) { try remove(name) }
             } else if try mayRemove(id) {
-                isChanged = true
                 let document = FileNames.document(id)
                 for (name, _) in names where name != document { try remove(name) }
                 // Last: should this be interrupted, it tells what the others were.
                 for (name, _) in names where name == document { try remove(name) }
             }
-        }
-        // DURABLE: an orphan that comes back with a crash, when what tells that it is one is gone,
-        // would stay for ever.
-        if isChanged {
-            try fileSystem.syncDirectory(FileNames.path(folder, FileNames.segmentFolder))
         }
     }
 
