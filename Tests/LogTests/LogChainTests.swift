@@ -225,6 +225,43 @@ struct LogChainTests {
         #expect(try reader.promiseBeyond() == 0)
     }
 
+    @Test(arguments: [1 << 30, 1 << 31, 1 << 32, 5 << 30] as [UInt64])
+    func recordsAcrossTheEdgesOfLargeFilesReadBack(edge: UInt64) throws {
+        let head = header(5, first: 1)
+        let file = try disk.open("w5", .createNew)
+        let start = edge - 200
+        let log = LogWriter(
+            file: file,
+            header: head,
+            position: start,
+            lastNumber: 0,
+            promised: 0
+        )
+        append(1...9, to: log)
+        try log.flush()
+        #expect(log.position > edge)
+        var reader = LogReader(file: file, header: head, from: start, to: log.position)
+        for number in UInt64(1)...9 {
+            guard case .record(let record, let payload, _) = try reader.next() else {
+                Issue.record("no record \(number)")
+                return
+            }
+            #expect(record.number == number && payload.count == Int(number) * 7)
+        }
+        guard case .end = try reader.next() else {
+            Issue.record("more than was written")
+            return
+        }
+        #expect(disk.corrupt(path: "w5", offset: Int(edge), xor: 1))
+        reader = LogReader(file: file, header: head, from: start, to: log.position)
+        var count = 0
+        while case .record = try reader.next() { count += 1 }
+        #expect((1..<9).contains(count))
+        // What stands behind the damage is found.
+        #expect(try reader.skipToRecord())
+        #expect(reader.position > edge)
+    }
+
     @Test func aCommitLargerThanARecordTravelsInParts() throws {
         let head = header(5, first: 1)
         let payload = [UInt8](repeating: 3, count: FormatLimits.recordPayloadByteCount + 1000)
