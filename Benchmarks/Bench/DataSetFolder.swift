@@ -72,7 +72,7 @@ private func writeNearest(
     let hits = try searcher.nearest(queries, limit: limit, isExact: true, filter: filter)
     for hits in hits {
         for hit in hits {
-            guard let row = GeneratedData.row(ofID: hit.id) else {
+            guard let row = GeneratedData.row(ofID: Array(hit.id)) else {
                 throw Failure.failed("a hit is none of the documents")
             }
             try withUnsafeBytes(of: Int32(row).littleEndian) { try rows.append(Array($0)) }

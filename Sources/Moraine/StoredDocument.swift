@@ -94,7 +94,7 @@ extension StoredDocument {
     }
 
     /// A document of which nothing but the id was read.
-    init(id: [UInt8]) throws(StoreError) {
+    init(id: ArraySlice<UInt8>) throws(StoreError) {
         do throws(FormatError) {
             self.id = try id.withUnsafeBufferPointer { id throws(FormatError) in
                 try Self.text(UnsafeRawBufferPointer(id), "id")

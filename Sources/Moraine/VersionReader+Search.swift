@@ -35,13 +35,11 @@ extension VersionReader {
                 }
                 numbers += query
             }
-            let lists = try numbers.withUnsafeBufferPointer { numbers throws(StoreError) in
-                try version.search(shape, queries: numbers, request)
+            return try numbers.withUnsafeBufferPointer { numbers throws(StoreError) in
+                try version.search(shape, queries: numbers, request) {
+                    found throws(StoreError) in try hits(found, options.parts)
+                }
             }
-            var all: [[Hit]] = []
-            all.reserveCapacity(lists.count)
-            for list in lists { all.append(try hits(list, options.parts)) }
-            return all
         }
     }
 

@@ -6,7 +6,8 @@ package import MoraineVectors
 
 /// A document near a query.
 package struct SearchHit: Sendable, Equatable {
-    package let id: [UInt8]
+    /// Hits of one search share the memory of their ids.
+    package let id: ArraySlice<UInt8>
     /// Cosine and dot: the similarity, higher is nearer.
     ///
     /// L2: the squared distance, lower is nearer.

@@ -40,6 +40,19 @@ extension Version {
         queries: UnsafeBufferPointer<Float>,
         _ request: SearchRequest
     ) throws(StoreError) -> [[SearchHit]] {
+        try search(collection, queries: queries, request) { $0 }
+    }
+
+    /// What `body` makes of the documents nearest to each of many queries, in the queries' order.
+    ///
+    /// - Parameter body: called by all the threads that search.
+    /// - Throws: as for one query, and what `body` throws.
+    package func search<R: Sendable>(
+        _ collection: CollectionShape,
+        queries: UnsafeBufferPointer<Float>,
+        _ request: SearchRequest,
+        _ body: @escaping @Sendable ([SearchHit]) throws(StoreError) -> R
+    ) throws(StoreError) -> [R] {
         try request.validate()
         let width = max(1, collection.dimensions)
         guard queries.count % width == 0 else {
@@ -54,14 +67,15 @@ extension Version {
         let batch = Self.batchCount
         let queryCount = queries.count / width
         let jobs = (queryCount + batch - 1) / batch
-        let answers = Mutex<[Int: Result<[[SearchHit]], StoreError>]>([:])
+        let answers = Mutex<[Int: Result<[R], StoreError>]>([:])
         // The caller keeps the numbers until all jobs have ended.
         nonisolated(unsafe) let numbers = queries
         scanPool.run(jobs: jobs) { job in
-            let answer = Result { () throws(StoreError) in
+            let answer = Result { () throws(StoreError) -> [R] in
+                let places = (job * batch)..<min((job + 1) * batch, queryCount)
                 var part: [QueryVector] = []
-                part.reserveCapacity(batch)
-                for place in (job * batch)..<min((job + 1) * batch, queryCount) {
+                part.reserveCapacity(places.count)
+                for place in places {
                     let query = numbers[(place * width)..<((place + 1) * width)]
                     part.append(
                         try self.vector(UnsafeBufferPointer(rebasing: query), of: collection)
@@ -69,20 +83,22 @@ extension Version {
                 }
                 var cost = SearchCost()
                 let lists = try self.candidates(sources, part, request, cost: &cost)
-                var hits: [[SearchHit]] = []
-                hits.reserveCapacity(lists.count)
-                for list in lists { hits.append(try self.hits(list, collection.metric, request)) }
-                return hits
+                var results: [R] = []
+                results.reserveCapacity(lists.count)
+                for list in lists {
+                    results.append(try body(try self.hits(list, collection.metric, request)))
+                }
+                return results
             }
             answers.withLock { $0[job] = answer }
         }
-        var hits: [[SearchHit]] = []
-        hits.reserveCapacity(queryCount)
+        var results: [R] = []
+        results.reserveCapacity(queryCount)
         for job in 0..<jobs {
             guard let answer = answers.withLock({ $0[job] }) else { continue }
-            hits += try answer.get()
+            results += try answer.get()
         }
-        return hits
+        return results
     }
 
     /// Queries that one thread takes at once.
@@ -170,7 +186,7 @@ extension Version {
             best.append(
                 try Candidate.nearest(of: list, limit: wanted) {
                     candidate throws(StoreError) -> [UInt8] in
-                    try candidateID(candidate)
+                    Array(try candidateIDs([candidate])[0])
                 }
             )
         }
@@ -181,21 +197,24 @@ extension Version {
     private func hits(_ best: [Candidate], _ metric: Metric, _ request: SearchRequest)
         throws(StoreError) -> [SearchHit]
     {
+        var best = best[...]
+        if let bound = request.scoreBound {
+            let bound = Score.key(bound, metric)
+            best = best.prefix { $0.key >= bound }
+        }
+        // Which are skipped matters only where one of them may be the one to leave out.
+        var skipCount = request.offset
+        if request.excludedID == nil {
+            best = best.dropFirst(skipCount)
+            skipCount = 0
+        }
+        let ids = try candidateIDs(best)
         var hits: [SearchHit] = []
         hits.reserveCapacity(min(request.limit, best.count))
-        let bound = request.scoreBound.map { Score.key($0, metric) } ?? 0
-        var skipped = 0
-        for candidate in best where hits.count < request.limit {
-            if candidate.key < bound { break }
-            // Which are skipped matters only where one of them may be the one to leave out.
-            if request.excludedID == nil, skipped < request.offset {
-                skipped += 1
-                continue
-            }
-            let id = try candidateID(candidate)
-            if id == request.excludedID { continue }
-            if skipped < request.offset {
-                skipped += 1
+        for (candidate, id) in zip(best, ids) where hits.count < request.limit {
+            if let excluded = request.excludedID, id.elementsEqual(excluded) { continue }
+            guard skipCount == 0 else {
+                skipCount -= 1
                 continue
             }
             hits.append(SearchHit(id: id, score: Score.value(ofKey: candidate.key, metric)))
@@ -203,21 +222,54 @@ extension Version {
         return hits
     }
 
-    /// The id of a candidate's document.
-    private func candidateID(_ candidate: Candidate) throws(StoreError) -> [UInt8] {
-        if candidate.source < memtables.count {
-            return Array(memtables[candidate.source].row(Int(candidate.row)).pointee.id)
+    /// The ids of candidates' documents, in one piece of memory.
+    private func candidateIDs(_ candidates: ArraySlice<Candidate>) throws(StoreError)
+        -> [ArraySlice<UInt8>]
+    {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(24 * candidates.count)
+        var ends: [Int] = []
+        ends.reserveCapacity(candidates.count)
+        var rest = candidates
+        while let source = rest.first?.source {
+            // Those of one source together: mostly all.
+            let run = rest.prefix { $0.source == source }
+            rest = rest[run.endIndex...]
+            if source < memtables.count {
+                for candidate in run {
+                    bytes += memtables[source].row(Int(candidate.row)).pointee.id
+                    ends.append(bytes.count)
+                }
+            } else {
+                try segments[source - memtables.count].segment
+                    .appendIDs(of: run.map(\.row), to: &bytes, ends: &ends)
+            }
         }
-        let segment = segments[candidate.source - memtables.count].segment
-        guard candidate.row < segment.files.rowCount else {
+        var ids: [ArraySlice<UInt8>] = []
+        ids.reserveCapacity(ends.count)
+        var start = 0
+        for end in ends {
+            ids.append(bytes[start..<end])
+            start = end
+        }
+        return ids
+    }
+}
+
+extension Segment {
+    /// Appends the ids of rows that vectors were said to belong to, and where each ends.
+    fileprivate func appendIDs(of rows: [UInt32], to ids: inout [UInt8], ends: inout [Int])
+        throws(StoreError)
+    {
+        if let row = rows.first(where: { $0 >= files.rowCount }) {
             throw StoreError(
                 .corrupted,
                 "a vector belongs to a row that has no key",
-                path: segment.vectors?.path,
-                expected: "below \(segment.rowCount)",
-                found: "row \(candidate.row)"
+                path: vectors?.path,
+                expected: "below \(rowCount)",
+                found: "row \(row)"
             )
         }
-        return try segment.files.keys.id(ofRow: candidate.row)
+        try files.keys.appendIDs(ofRows: rows, to: &ids, ends: &ends)
     }
 }

@@ -164,14 +164,20 @@ struct KeyBlockCursor {
         }
     }
 
+    /// Asks for the end of a block, where the restarts are listed.
+    @inline(__always)
+    static func fetchRestartList(_ bytes: UnsafeRawBufferPointer) {
+        if let base = bytes.baseAddress { mk_prefetch(base + (KeyBlock.byteCount - 64)) }
+    }
+
     /// Asks for the entries from a restart to the next.
     @inline(__always)
-    private func fetchEntries(of restart: Int) {
+    func fetchEntries(of restart: Int) {
         let start = KeyBlockCursor.short(block, end &+ restart &* 2)
         let next =
             restart &+ 1 < restartCount
             ? KeyBlockCursor.short(block, end &+ restart &* 2 &+ 2) : end
-        for line in stride(from: start &+ 64, to: next, by: 64) { mk_prefetch(block + line) }
+        for line in stride(from: start, to: next, by: 64) { mk_prefetch(block + line) }
     }
 
     /// Goes to the first entry at or above `key`; false when there is none in the block.
@@ -206,6 +212,58 @@ struct KeyBlockCursor {
             try skipNumbers()
             guard try next() else { return (false, false) }
         }
+    }
+
+    /// Goes to an entry and appends the id in its key.
+    @inline(__always)
+    mutating func appendID(_ place: Int, to ids: inout [UInt8]) throws(KeyBlockDamage) {
+        try withUnsafeTemporaryAllocation(of: Part.self, capacity: KeyBlock.restartInterval) {
+            parts throws(KeyBlockDamage) in
+            try seek(restart: place / KeyBlock.restartInterval)
+            var last = 0
+            var count = restCount
+            parts[0] = Part(shared: 0, start: restStart)
+            while index < place {
+                try skipNumbers()
+                guard try next(), shared <= count else {
+                    throw KeyBlockDamage(offset: entryOffset)
+                }
+                count = shared &+ restCount
+                last &+= 1
+                parts[last] = Part(shared: shared, start: restStart)
+            }
+            guard count > KeyBytes.prefixByteCount else { return }
+            let start = ids.count &- KeyBytes.prefixByteCount
+            ids.append(contentsOf: repeatElement(0, count: count &- KeyBytes.prefixByteCount))
+            ids.withUnsafeMutableBytes { ids in
+                // From the last entry back, as most of the others' bytes were replaced. An entry
+                // shares no more than its predecessor has, and the first shares nothing.
+                while count > KeyBytes.prefixByteCount {
+                    let part = parts[last]
+                    last &-= 1
+                    let first = max(part.shared, KeyBytes.prefixByteCount)
+                    guard first < count else { continue }
+                    UnsafeMutableRawBufferPointer(
+                        rebasing: ids[(start &+ first)..<(start &+ count)]
+                    )
+                    .copyMemory(
+                        from: UnsafeRawBufferPointer(
+                            start: block + (part.start &+ first &- part.shared),
+                            count: count &- first
+                        )
+                    )
+                    count = first
+                }
+            }
+        }
+    }
+
+    /// The part of a key that its entry holds.
+    private struct Part {
+        /// Bytes that are the predecessor's.
+        let shared: Int
+        /// Where the others stand in the block.
+        let start: Int
     }
 
     /// How many bytes the entry's rest and `tail` have in common.

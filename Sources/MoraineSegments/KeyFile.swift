@@ -151,43 +151,48 @@ package final class KeyFile: Sendable {
         }
     }
 
-    /// The id of a row's document.
+    /// Appends the ids of rows' documents, and where each of them ends.
     ///
-    /// Quicker than a cursor for a row here and there.
+    /// Quicker than cursors for rows here and there: what all of them need of memory is asked for
+    /// before the first is read.
     ///
-    /// - Parameter row: below `rowCount`.
-    package func id(ofRow row: UInt32) throws(StoreError) -> [UInt8] {
-        precondition(row < rowCount)
-        let block = fences.block(ofRow: row)
-        let place = Int(row - fences.firstRow(block))
-        var cursor = try self.cursor(inBlock: block)
-        do throws(KeyBlockDamage) {
-            return try withUnsafeTemporaryAllocation(
-                byteCount: KeyBytes.maximumByteCount,
-                alignment: 8
-            ) { memory throws(KeyBlockDamage) -> [UInt8] in
-                try cursor.seek(restart: place / KeyBlock.restartInterval)
-                var count = 0
-                while true {
-                    // The block's cursor has held the sum against the longest key.
-                    guard cursor.shared <= count else {
-                        throw KeyBlockDamage(offset: cursor.entryOffset)
-                    }
-                    let rest = cursor.rest
-                    count = cursor.shared &+ rest.count
-                    UnsafeMutableRawBufferPointer(rebasing: memory[cursor.shared..<count])
-                        .copyMemory(from: rest)
-                    guard cursor.index < place else { break }
-                    try cursor.skipNumbers()
-                    guard try cursor.next() else { throw KeyBlockDamage(offset: 0) }
-                }
-                return Array(
-                    KeyBytes.id(of: UnsafeRawBufferPointer(rebasing: memory[..<count]))
+    /// - Parameter rows: each below `rowCount`.
+    /// - Throws: `corrupted` where a block is damaged.
+    package func appendIDs(ofRows rows: [UInt32], to ids: inout [UInt8], ends: inout [Int])
+        throws(StoreError)
+    {
+        try withUnsafeTemporaryAllocation(of: RowPlace.self, capacity: rows.count) {
+            places throws(StoreError) in
+            for (index, row) in rows.enumerated() {
+                precondition(row < rowCount)
+                let block = fences.block(ofRow: row)
+                let place = RowPlace(block: block, index: Int(row - fences.firstRow(block)))
+                places.initializeElement(at: index, to: place)
+                let bytes = try blocks.bytes(
+                    at: block &* KeyBlock.byteCount,
+                    count: KeyBlock.byteCount
                 )
+                KeyBlockCursor.fetchRestartList(bytes)
             }
-        } catch {
-            throw damage(error, block)
+            for place in places { try cursor(inBlock: place.block).fetchEntries(of: place.restart) }
+            for place in places {
+                var cursor = try cursor(inBlock: place.block)
+                do throws(KeyBlockDamage) {
+                    try cursor.appendID(place.index, to: &ids)
+                } catch {
+                    throw damage(error, place.block)
+                }
+                ends.append(ids.count)
+            }
         }
+    }
+
+    /// Where a row's entry stands.
+    private struct RowPlace {
+        let block: Int
+        /// Its number in the block.
+        let index: Int
+        var restart: Int { index / KeyBlock.restartInterval }
     }
 
     /// The keys from `row` on, in order.

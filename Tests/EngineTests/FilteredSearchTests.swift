@@ -161,7 +161,7 @@ import Testing
         for row in 0..<3100 where passes(row % 64) {
             guard let vector = vector(row) else { continue }
             let (x, y) = (query[0] - vector[0], query[1] - vector[1])
-            hits.append(SearchHit(id: Array(id(row).utf8), score: x * x + y * y))
+            hits.append(SearchHit(id: ArraySlice(id(row).utf8), score: x * x + y * y))
         }
         hits.sort {
             $0.score != $1.score ? $0.score < $1.score : $0.id.lexicographicallyPrecedes($1.id)

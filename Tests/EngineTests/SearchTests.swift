@@ -244,7 +244,7 @@ struct SearchTests {
             $0.limit = 5
             $0.offset = 2
             $0.width = 90
-            $0.excludedID = whole[1].id
+            $0.excludedID = Array(whole[1].id)
         }.hits
         #expect(without == Array((Array(whole[..<1]) + Array(whole[2...]))[2..<7]))
     }

@@ -122,7 +122,10 @@ private struct OpenedFile {
                 for row in rows.prefix(40) + rows.suffix(40) { touch(keys, row.key) }
                 for row in stride(from: 0, to: keys.rowCount, by: 7) {
                     _ = try? keys.entry(row)
-                    _ = try? keys.id(ofRow: row)
+                    var id: [UInt8] = []
+                    var ends: [Int] = []
+                    try? keys.appendIDs(ofRows: [row], to: &id, ends: &ends)
+                    #expect(id.count <= FormatLimits.idByteCount)
                 }
                 let cursor = keys.cursor(from: UInt32(random.below(400)))
                 while (try? cursor.next()) == true { #expect(cursor.key.count <= 1_028) }

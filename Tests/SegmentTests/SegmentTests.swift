@@ -117,7 +117,14 @@ import Testing
                 #expect(try find(reader, row.key)?.row == UInt32(index))
                 let entry = try reader.keys.entry(UInt32(index))
                 #expect(entry.lsn == row.lsn && entry.row == UInt32(index))
-                #expect(try reader.keys.id(ofRow: UInt32(index)) == Array(row.key.dropFirst(4)))
+            }
+            let rows = (0..<500).map { _ in random.below(keys.count) }
+            var ids: [UInt8] = []
+            var ends: [Int] = []
+            try reader.keys.appendIDs(ofRows: rows.map { UInt32($0) }, to: &ids, ends: &ends)
+            #expect(ends.count == rows.count && ends.last == ids.count)
+            for (row, (start, end)) in zip(rows, zip([0] + ends, ends)) {
+                #expect(ids[start..<end] == sorted[row].dropFirst(4))
             }
             for _ in 0..<2_000 {
                 var probe = sorted[random.below(sorted.count)]

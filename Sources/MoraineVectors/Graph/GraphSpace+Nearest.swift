@@ -25,7 +25,7 @@ extension GraphSpace {
     /// Of real texts the ten nearest vectors were among the twelve nearest codes as often as among
     /// the thirty.
     private static func rerankCount(_ limit: Int) -> Int {
-        let (count, overflow) = limit.addingReportingOverflow(max(4, limit / 4))
+        let (count, overflow) = limit.addingReportingOverflow(max(2, limit / 5))
         return overflow ? .max : count
     }
 
@@ -60,14 +60,24 @@ extension GraphSpace {
             lists.reserveCapacity(queries.count)
             // Used again for each query.
             var found: [Found] = []
-            for query in queries {
-                let coded = GraphQuery(query, for: codes, in: search.values)
-                view.entries.withUnsafeBufferPointer {
-                    search.run(coded, from: $0, width: max(width, limit))
+            var ranks: [UInt64] = []
+            // A query's vectors arrive while the next query is at the graph.
+            for place in 0...queries.count {
+                if place < queries.count {
+                    let coded = GraphQuery(queries[place], for: codes, in: search.values)
+                    view.entries.withUnsafeBufferPointer {
+                        search.run(coded, from: $0, width: max(width, limit))
+                    }
                 }
-                try take(search, duplicates, vectors, limit, isHidden, into: &found)
-                spent.vectorCount += found.count
-                lists.append(Self.ranked(&found, query, source: source, limit: limit))
+                if place > 0 {
+                    lists.append(
+                        Self.ranked(found, &ranks, queries[place - 1], source: source, limit: limit)
+                    )
+                }
+                if place < queries.count {
+                    try take(search, duplicates, vectors, limit, isHidden, into: &found)
+                    spent.vectorCount += found.count
+                }
             }
             spent.codeCount = search.comparisonCount - before
             return (lists, spent)
@@ -114,32 +124,25 @@ extension GraphSpace {
     /// The nearest of the rows by their vectors.
     @inline(__always)
     private static func ranked(
-        _ found: inout [Found],
+        _ found: [Found],
+        _ ranks: inout [UInt64],
         _ query: QueryVector,
         source: Int,
         limit: Int
     ) -> [Candidate] {
-        for place in found.indices {
-            let one = found[place]
-            let score = query.score(one.vector, norm: one.norm.pointee)
-            let key = Score.key(score, query.metric)
-            found[place].rank = UInt64(key) << 32 | UInt64(~one.row)
+        ranks.removeAll(keepingCapacity: true)
+        for one in found {
+            let key = Score.key(query.score(one.vector, norm: one.norm.pointee), query.metric)
+            // Larger for nearer, and with the same score for the smaller row.
+            ranks.append(UInt64(key) << 32 | UInt64(~one.row))
         }
-        found.sort { $0.rank > $1.rank }
-        let count = min(limit, found.count)
-        return [Candidate](unsafeUninitializedCapacity: count) { list, initializedCount in
-            for place in 0..<count {
-                let one = found[place]
-                list.initializeElement(
-                    at: place,
-                    to: Candidate(
-                        key: UInt32(truncatingIfNeeded: one.rank >> 32),
-                        source: source,
-                        row: one.row
-                    )
-                )
-            }
-            initializedCount = count
+        ranks.sort(by: >)
+        return ranks.prefix(limit).map { rank in
+            Candidate(
+                key: UInt32(truncatingIfNeeded: rank >> 32),
+                source: source,
+                row: ~UInt32(truncatingIfNeeded: rank)
+            )
         }
     }
 }
@@ -149,6 +152,4 @@ private struct Found {
     let row: UInt32
     let vector: UnsafePointer<Float>
     let norm: UnsafePointer<Float>
-    /// Larger for nearer, and with the same score for the smaller row.
-    var rank: UInt64 = 0
 }

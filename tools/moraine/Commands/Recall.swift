@@ -139,7 +139,7 @@ private struct Trial {
         }
         let seconds = Double(clock.steadyNanoseconds() - start) / 1e9
         let hits = zip(ids, lists).map { id, hits in
-            hits.filter { $0.id != id }.prefix(limit)
+            hits.filter { !$0.id.elementsEqual(id) }.prefix(limit)
         }
         return (hits, seconds > 0 ? Double(lists.count) / seconds : 0)
     }
