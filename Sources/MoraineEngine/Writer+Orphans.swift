@@ -60,6 +60,9 @@ extension Writer {
         }
     }
 
+    /// Removes files of segments that are not part of the store, and those that a segment no longer
+    /// needs.
+    ///
     /// Without a sync: an orphan that comes back with a crash is known again for what it is. What
     /// tells that it is one goes only when the floor moves or a manifest is rotated, and both sync
     /// the folder before.
