@@ -55,7 +55,7 @@ struct SafeguardTests {
         for killedAt in 0..<2 {
             for change in 1..<8 {
                 for (index, model) in CrashModel.allCases.enumerated() {
-                    for seed in UInt64(0)..<6 {
+                    for seed in UInt64(0)..<3 {
                         let disk = disk.copy()
                         let file = try disk.open("store/ROOT", .readWrite)
                         try RootFile.writeCopy(second, at: 0, to: file)
@@ -94,47 +94,49 @@ struct SafeguardTests {
         try engine.checkpoint()
         try engine.put("notes", "k3", text: "x")
         for change in 1..<40 {
-            for (index, model) in CrashModel.allCases.enumerated() {
-                let disk = disk.copy(keepingUnsynced: true)
-                disk.killProcess()
-                let engine = try open(disk)
-                try engine.put("notes", "k4", text: "x")
-                disk.crashAt(change: UInt64(change))
-                try? rotateManifest(engine)
-                let isOver = !disk.isShutDown
-                disk.crash(model, seed: UInt64(change * 8 + index))
-                let again = try open(disk)
+            let model = CrashModel.allCases[change % CrashModel.allCases.count]
+            let disk = disk.copy(keepingUnsynced: true)
+            disk.killProcess()
+            let engine = try open(disk)
+            try engine.put("notes", "k4", text: "x")
+            disk.crashAt(change: UInt64(change))
+            try? rotateManifest(engine)
+            let isOver = !disk.isShutDown
+            // All names and bytes as a crash may leave them, several times where one may be lost.
+            for seed in UInt64(0)..<4 {
+                let copy = disk.copy(keepingUnsynced: true)
+                copy.crash(seed < 2 ? .directories : model, seed: seed)
+                let again = try open(copy)
                 #expect(try ids(again) == ["k0", "k1", "k2", "k3", "k4"])
                 try again.close()
-                if isOver, index == CrashModel.allCases.count - 1 {
-                    #expect(change > 8)
-                    return
-                }
+            }
+            if isOver {
+                #expect(change > 8)
+                return
             }
         }
         Issue.record("a rotation has no end")
     }
 
-    /// What a merge has replaced is removed, and a crash may bring it back: somebody must know then
-    /// that it was dropped.
+    /// Segments of which a merge leaves nothing are removed, and a crash may bring them back:
+    /// somebody must know then that they were dropped.
     @Test func aDroppedSegmentThatComesBackIsRemovedAgain() throws {
-        for seed in UInt64(0)..<12 {
+        for seed in UInt64(0)..<6 {
             let disk = SimulatedFileSystem()
             let engine = try make(disk)
-            for number in 0..<2 {
-                try engine.put("notes", "k\(number)", text: "x")
-                try engine.checkpoint()
-            }
+            for number in 0..<2 { try engine.put("notes", "k\(number)", text: "x") }
+            try engine.checkpoint()
+            for number in 0..<2 { try engine.delete("notes", "k\(number)") }
+            try engine.checkpoint()
             try engine.compact(all: true)
             try engine.put("notes", "k2", text: "x")
             engine.reaper.reap(disk, folder: "store")
-            let files = try disk.list("store/seg").map(\.name)
-            #expect(files.count == 2)
+            #expect(try disk.list("store/seg").isEmpty)
             try rotateManifest(engine)
             disk.crash(.directories, seed: seed)
             let again = try open(disk)
             try again.put("notes", "k3", text: "x")
-            #expect(try ids(again) == ["k0", "k1", "k2", "k3"])
+            #expect(try ids(again) == ["k2", "k3"])
             try again.close()
             let report = try Engine.verify("store", options: options(disk))
             #expect(report.findings.isEmpty)
@@ -230,7 +232,7 @@ struct SafeguardTests {
     /// synced because a segment has it.
     @Test(arguments: [false, true])
     func aLogFileThatASuccessorVouchesForIsOnDisk(isFlooredByCheckpoint: Bool) throws {
-        for seed in UInt64(0)..<6 {
+        for seed in UInt64(0)..<3 {
             let disk = SimulatedFileSystem()
             var options = options(disk, memtable: 8 << 20)
             options.durability = .relaxed(milliseconds: 3_600_000)
