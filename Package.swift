@@ -173,7 +173,10 @@ let package = Package(
             ]
         ),
         tests("StoreTests", ["Moraine", "MoraineStorage", "MoraineFiles"]),
-        tests("CrashTests", ["MoraineSimulation", "MoraineEngine", "MoraineFiles", "Moraine"]),
+        tests(
+            "CrashTests",
+            ["MoraineSimulation", "MoraineEngine", "MoraineFiles", "MoraineSalvage", "Moraine"]
+        ),
         tests("ToolTests", ["moraine-cli", "Moraine"]),
         tests("TidyTests", []),
     ]

@@ -8,12 +8,16 @@ extension Command {
         "simulate",
         "random histories with crashes and faults, against a model",
         about: """
-            Runs one history per seed, all in memory. Prints how often each kind of step was done
-            and each kind of sync was crashed at. Seeds below 20000 lack what came later: derived
-            files below 10000; purges, followers, salvages and lying syncs below 20000. A failure
-            prints its seed and the end of its trace; then the exit code is 1.
+            Runs one history per seed, all in memory; threads change nothing but the time. Prints
+            how often each kind of step was done and each kind of sync was crashed at. Seeds below
+            20000 lack what came later: derived files below 10000; purges, followers, salvages and
+            lying syncs below 20000. A failure prints its seed and the end of its trace; then the
+            exit code is 1.
             """,
-        options: [Option("--histories", "N", "how many; 2000 by default")],
+        options: [
+            Option("--histories", "N", "how many; 2000 by default"),
+            Option("--threads", "N", "side by side; one for each processor by default"),
+        ],
         takesData: false,
         examples: [
             ("simulate --histories 2000", "seeds 20000 to 21999"),
@@ -31,10 +35,11 @@ private func runSimulate(_ arguments: Arguments) throws {
     guard case let (end, overflow) = seed.addingReportingOverflow(UInt64(count)), !overflow else {
         throw Failure.usage("--seed is too large for so many histories")
     }
+    let width = try arguments.number("--threads", in: 1...1024) ?? WorkerThread.processorCount
     let report = Report("simulate", arguments, machine: [:])
     report.setting("seeds", "\(seed) to \(end - 1)")
     let start = SystemClock().steadyNanoseconds()
-    let result = HistorySimulator.run(seeds: seed..<end)
+    let result = HistorySimulator.run(seeds: seed..<end, width: width)
     let time = Double(SystemClock().steadyNanoseconds() - start) / 1e9
     report.figure("operations", "in all", [Double(result.operationCount)])
     report.figure("commits", "in all", [Double(result.commitCount)])
@@ -48,6 +53,7 @@ private func runSimulate(_ arguments: Arguments) throws {
         report.figure("crashes at \(site)", "in all", [Double(crashes)])
     }
     report.figure("histories", "a second", [Double(result.historyCount) / time])
+    report.setting("fingerprint", String(result.fingerprint, radix: 16))
     for failure in result.failures { report.setting("failed", failure.description) }
     let failed = result.failures.count
     report.setting("passed", "\(result.historyCount - failed)")

@@ -1,6 +1,8 @@
 // Runs seeded random histories with crashes and counts what they met.
 
+import MoraineFiles
 import MoraineStorage
+import Synchronization
 
 /// What one history met.
 package struct HistoryOutcome: Sendable, Equatable {
@@ -39,7 +41,7 @@ package struct HistoryOutcome: Sendable, Equatable {
 }
 
 /// A history that went wrong.
-package struct HistoryFailure: Error, CustomStringConvertible, Sendable {
+package struct HistoryFailure: Error, CustomStringConvertible, Sendable, Equatable {
     package let seed: UInt64
     /// What was expected and what was found.
     package let message: String
@@ -52,7 +54,7 @@ package struct HistoryFailure: Error, CustomStringConvertible, Sendable {
 }
 
 /// What a run of histories met.
-package struct SimulationReport: Sendable {
+package struct SimulationReport: Sendable, Equatable {
     package var historyCount = 0
     package var operationCount = 0
     package var commitCount = 0
@@ -68,6 +70,8 @@ package struct SimulationReport: Sendable {
     package var refusedCount = 0
     package var lostCount: UInt64 = 0
     package var verifyCount = 0
+    /// Of all histories, in order: two runs of the same seeds have the same.
+    package var fingerprint: UInt64 = 0
     package var failures: [HistoryFailure] = []
 
     package var crashCount: Int { crashSites.values.reduce(0, +) }
@@ -91,6 +95,7 @@ package struct SimulationReport: Sendable {
         refusedCount += outcome.refusedCount
         lostCount += outcome.lostCount
         verifyCount += outcome.verifyCount
+        fingerprint = (fingerprint ^ outcome.fingerprint) &* 0x100_0000_01B3
     }
 }
 
@@ -100,28 +105,74 @@ package enum HistorySimulator {
     /// seeds that once found something stay the same.
     package static let firstFullSeed: UInt64 = 20_000
 
-    /// Runs one history per seed, in the caller's thread.
+    /// Runs one history per seed; the same seeds give the same report on any number of threads.
     ///
     /// - Parameters:
     ///   - failureLimit: stops after so many failures.
-    ///   - progress: called after each history.
+    ///   - width: threads, the caller's included.
     package static func run(
         seeds: Range<UInt64>,
         failureLimit: Int = 10,
-        progress: (SimulationReport) -> Void = { _ in }
+        width: Int = WorkerThread.processorCount
     ) -> SimulationReport {
-        var report = SimulationReport()
-        for seed in seeds {
-            do throws(HistoryFailure) {
-                report.add(try runOne(seed: seed))
-            } catch {
-                report.historyCount += 1
-                report.failures.append(error)
+        let progress = Mutex(Progress(first: seeds.lowerBound))
+        @Sendable func work() {
+            while true {
+                let seed = progress.withLock { progress -> UInt64? in
+                    guard progress.next < seeds.upperBound, progress.failureCount < failureLimit
+                    else { return nil }
+                    defer { progress.next += 1 }
+                    return progress.next
+                }
+                guard let seed else { return }
+                let result: Result<HistoryOutcome, HistoryFailure>
+                do throws(HistoryFailure) {
+                    result = .success(try runOne(seed: seed))
+                } catch {
+                    result = .failure(error)
+                }
+                progress.withLock { $0.add(result, seed, failureLimit) }
             }
-            progress(report)
-            if report.failures.count >= failureLimit { break }
         }
-        return report
+        let helpers = (1..<max(1, width)).compactMap { _ in WorkerThread(work) }
+        work()
+        for helper in helpers { helper.join() }
+        return progress.withLock(\.report)
+    }
+
+    /// Histories that were begun, and the report of those that have ended, in order of their seeds.
+    private struct Progress {
+        var next: UInt64
+        /// Every seed below is in the report.
+        var added: UInt64
+        var report = SimulationReport()
+        var failureCount = 0
+        private var ended: [UInt64: Result<HistoryOutcome, HistoryFailure>] = [:]
+
+        init(first: UInt64) {
+            next = first
+            added = first
+        }
+
+        mutating func add(
+            _ result: Result<HistoryOutcome, HistoryFailure>,
+            _ seed: UInt64,
+            _ failureLimit: Int
+        ) {
+            ended[seed] = result
+            if case .failure = result { failureCount += 1 }
+            while report.failures.count < failureLimit,
+                let result = ended.removeValue(forKey: added)
+            {
+                added += 1
+                switch result {
+                case .success(let outcome): report.add(outcome)
+                case .failure(let failure):
+                    report.historyCount += 1
+                    report.failures.append(failure)
+                }
+            }
+        }
     }
 
     /// Runs the history of a seed: the same seed does the same.

@@ -43,26 +43,30 @@ package final class DerivedFile: Sendable {
 
 /// The derived files of a segment, one of a kind at most.
 package struct SegmentIndexes: Sendable {
-    private var files: [DerivedKind: DerivedFile] = [:]
+    /// In the order of their kinds, which is that of their removal too: the same history of a store
+    /// removes files in the same order.
+    package private(set) var all: [DerivedFile] = []
 
     package init() {}
 
     package subscript(kind: DerivedKind) -> DerivedFile? {
-        get { files[kind] }
-        set { files[kind] = newValue }
+        get { all.first { $0.entry.kindNumber == kind.rawValue } }
+        set {
+            all.removeAll { $0.entry.kindNumber == kind.rawValue }
+            guard let newValue else { return }
+            let place = all.firstIndex { $0.entry.kindNumber > kind.rawValue }
+            all.insert(newValue, at: place ?? all.count)
+        }
     }
 
-    package var codes: CodeFile? { files[.codes]?.reader as? CodeFile }
-    package var columns: ColumnFile? { files[.columns]?.reader as? ColumnFile }
+    package var codes: CodeFile? { self[.codes]?.reader as? CodeFile }
+    package var columns: ColumnFile? { self[.columns]?.reader as? ColumnFile }
 
     /// `nil` while they are not there.
-    package var graph: GraphFile? { files[.graph]?.reader as? GraphFile }
+    package var graph: GraphFile? { self[.graph]?.reader as? GraphFile }
 
-    /// In the order of their kinds.
-    package var all: [DerivedFile] { DerivedKind.allCases.compactMap { files[$0] } }
-
-    package var byteCount: UInt64 { files.values.reduce(0) { $0 + $1.byteCount } }
+    package var byteCount: UInt64 { all.reduce(0) { $0 + $1.byteCount } }
 
     /// Has the files removed when the last version that has them goes.
-    func retire(_ reaper: FileReaper) { for file in files.values { file.retire(reaper) } }
+    func retire(_ reaper: FileReaper) { for file in all { file.retire(reaper) } }
 }

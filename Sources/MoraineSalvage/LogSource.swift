@@ -42,6 +42,7 @@ struct LogSource {
     private let inventory: Inventory
     private let facts: ManifestFacts
     private let floor: UInt64
+    private let limit: ReadLimit?
     /// Writers that are named anywhere, other log files included.
     private var incarnations: Set<UInt64> = []
     /// Everything up to here was acknowledged, as far as anything says so.
@@ -55,6 +56,25 @@ struct LogSource {
         let header: LogHeader
         /// Its head verifies: what it says about other files counts.
         let isWhole: Bool
+        let holdsRecords: Bool
+
+        /// True when it goes on from `older`, so that what it says of older commits counts.
+        ///
+        /// A file without a record may never have been used, and its maker may have gone on in
+        /// the file before; a later writer appends to no file of an earlier one.
+        func succeeds(_ older: Link) -> Bool {
+            isWhole && (holdsRecords || header.incarnation != older.header.incarnation)
+        }
+
+        /// The newest commit of older files that counts.
+        ///
+        /// A file that carries commits over was made for all up to its creation. They may stand
+        /// only in the older files yet, when the writer did not get to the end of its start.
+        var lastTakenOver: UInt64 {
+            carries ? header.createdLSN : header.firstNumber &- 1
+        }
+
+        var carries: Bool { header.carriedEnd > UInt64(LogHeader.byteCount) }
     }
 
     /// Reads the log.
@@ -62,7 +82,15 @@ struct LogSource {
     /// - Parameters:
     ///   - floor: commits up to here are in segments.
     ///   - wantsOld: read those at or below the floor as well, also from files to be recycled.
-    init(_ inventory: Inventory, _ facts: ManifestFacts, floor: UInt64, wantsOld: Bool) {
+    ///   - limit: ends it early, without a word.
+    init(
+        _ inventory: Inventory,
+        _ facts: ManifestFacts,
+        floor: UInt64,
+        wantsOld: Bool,
+        within limit: ReadLimit?
+    ) {
+        self.limit = limit
         self.inventory = inventory
         self.facts = facts
         // Bounded: what a hostile file says is counted on from.
@@ -81,6 +109,11 @@ struct LogSource {
             if let link = link(found) { links.append(link) }
         }
         links.sort { ($0.header.epoch, $0.header.fileID) < ($1.header.epoch, $1.header.fileID) }
+        for link in links where link.isWhole {
+            // Made after everything before its first commit was synced.
+            let first = min(link.header.firstNumber, commitNumbers.upperBound)
+            promise = max(promise, first > 0 ? first - 1 : 0)
+        }
         noteMissing(links)
         for index in links.indices {
             read(links[index], before: links[(index + 1)...])
@@ -120,7 +153,13 @@ struct LogSource {
         guard let file = try? inventory.open(found) else { return nil }
         defer { file.close() }
         do throws(StoreError) {
-            return Link(found: found, header: try head(of: found, file), isWhole: true)
+            let header = try head(of: found, file)
+            return Link(
+                found: found,
+                header: header,
+                isWhole: true,
+                holdsRecords: Self.holdsRecords(found, file, header)
+            )
         } catch {
             if case .spareLog = found.place { return nil }
             findings.append(Finding(error, .structure, file: found.name))
@@ -137,31 +176,27 @@ struct LogSource {
                 incarnation: incarnation,
                 firstNumber: facts.state?.logs.first { $0.sequence == found.fileID }?.firstLSN ?? 1
             )
-            var reader = LogReader(file: file, header: header, to: found.byteCount)
-            if case .record? = try? reader.next() {
-                return Link(found: found, header: header, isWhole: false)
-            }
-            if (try? reader.skipToRecord()) ?? false {
-                return Link(found: found, header: header, isWhole: false)
+            if Self.holdsRecords(found, file, header) {
+                return Link(found: found, header: header, isWhole: false, holdsRecords: true)
             }
         }
         return nil
     }
 
+    private static func holdsRecords(_ found: FoundFile, _ file: any File, _ header: LogHeader)
+        -> Bool
+    {
+        var reader = LogReader(file: file, header: header, to: found.byteCount)
+        if case .record? = try? reader.next() { return true }
+        return (try? reader.skipToRecord()) ?? false
+    }
+
     /// Finds log files that the manifest names and that are not there, or hold nothing readable.
     private mutating func noteMissing(_ links: [Link]) {
-        guard let state = facts.state else { return }
+        guard let state = facts.state else { return noteMissingUnguided(links) }
         for (index, entry) in state.logs.enumerated()
         where !links.contains(where: { $0.header.fileID == entry.sequence }) {
-            findings.append(
-                Finding(
-                    .missing,
-                    file: FileNames.log(epoch: entry.epoch, sequence: entry.sequence),
-                    offset: 0,
-                    expected: "a log file with commits from \(entry.firstLSN) on",
-                    found: "no readable file"
-                )
-            )
+            noteMissing(entry)
             if index == state.logs.count - 1 {
                 // A store that was closed says how far its log went.
                 if facts.root?.state != .closed { openEnd = max(entry.firstLSN, floor + 1) }
@@ -172,21 +207,52 @@ struct LogSource {
         }
     }
 
+    /// Finds that the newest log file of which any edit knows is not there, and no later one is:
+    /// then nobody knows how many commits are missing.
+    private mutating func noteMissingUnguided(_ links: [Link]) {
+        guard let newest = facts.logs.values.max(by: { $0.sequence < $1.sequence }),
+            facts.root?.state != .closed
+        else { return }
+        let isCovered = links.contains { link in
+            guard link.header.fileID != newest.sequence else { return true }
+            return link.isWhole && link.header.fileID > newest.sequence
+                && (link.holdsRecords || link.header.firstNumber > newest.firstLSN)
+        }
+        guard !isCovered else { return }
+        noteMissing(newest)
+        openEnd = max(newest.firstLSN, floor + 1)
+    }
+
+    private mutating func noteMissing(_ entry: LogEntry) {
+        findings.append(
+            Finding(
+                .missing,
+                file: FileNames.log(epoch: entry.epoch, sequence: entry.sequence),
+                offset: 0,
+                expected: "a log file with commits from \(entry.firstLSN) on",
+                found: "no readable file"
+            )
+        )
+    }
+
     // MARK: Records
 
     private mutating func read(_ link: Link, before later: ArraySlice<Link>) {
         var end = link.found.byteCount
-        for next in later where next.isWhole && next.header.predecessor == link.header.fileID {
-            end = min(end, next.header.predecessorEnd)
+        // A later writer's file goes on from what it took over: what else an earlier file holds
+        // behind that is void, unless it was promised.
+        var last = UInt64.max
+        for next in later where next.succeeds(link) {
+            last = min(last, next.lastTakenOver)
+            if next.header.predecessor == link.header.fileID, !next.carries {
+                end = min(end, next.header.predecessorEnd)
+            }
         }
-        // A later writer's file goes on from its first number: what else an earlier file holds
-        // from there on is void, unless it was promised.
-        let successor = later.lazy.filter(\.isWhole).map(\.header.firstNumber).min()
         var found: [UInt64: LogPayload] = [:]
         let promised = readRecords(link, to: end) { found[$0] = $1 }
         promise = max(promise, promised)
         for (lsn, payload) in found {
-            if let successor, lsn >= successor, lsn > promised { continue }
+            if lsn > last, lsn > promised { continue }
             if lsn > floor { commits[lsn] = payload } else { oldCommits[lsn] = payload }
         }
     }
@@ -211,7 +277,7 @@ struct LogSource {
         var parts = PartAssembler()
         var promised: UInt64 = 0
         do throws(StoreError) {
-            loop: while true {
+            loop: while limit?.isOver != true {
                 switch try reader.next() {
                 case .end: break loop
                 case .invalid(let reason):

@@ -20,6 +20,8 @@ struct ManifestFacts {
     private(set) var collections: [UInt32: CollectionShape] = [:]
     /// Collections that a verified edit takes away.
     private(set) var droppedCollections: Set<UInt32> = []
+    /// Log files that the newest verified edits name, by sequence.
+    private(set) var logs: [UInt64: LogEntry] = [:]
     /// Every commit up to here is in segments.
     private(set) var floor: UInt64 = 0
     /// Writers that are named anywhere: what log records are bound to.
@@ -141,6 +143,8 @@ struct ManifestFacts {
                 }
                 if record.number != last &+ 1 { whole = nil }
                 last = record.number
+                // The first record of a manifest is the whole state.
+                if record.number == 1 { logs = [:] }
                 for edit in edits {
                     learn(edit)
                     guard whole != nil else { continue }
@@ -170,7 +174,9 @@ struct ManifestFacts {
             collections[id] = collections[id]?.renamed(name)
         case .collectionDropped(let id): droppedCollections.insert(id)
         case .floor(let lsn, _): floor = max(floor, lsn)
-        case .counters, .deletions, .log, .logDropped, .segmentDropped, .derived, .derivedDropped:
+        case .log(let entry): logs[entry.sequence] = entry
+        case .logDropped(let sequence): logs[sequence] = nil
+        case .counters, .deletions, .segmentDropped, .derived, .derivedDropped:
             return
         }
     }

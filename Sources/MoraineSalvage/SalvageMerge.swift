@@ -31,9 +31,15 @@ struct SalvageMerge: ~Copyable {
     }
 
     /// Writes every document that can be recovered and reports each.
-    mutating func run(_ store: inout NewStore, _ item: (SalvagedItem) -> Void) throws(StoreError) {
+    mutating func run(
+        _ store: inout NewStore,
+        within limit: ReadLimit?,
+        _ item: (SalvagedItem) -> Void
+    ) throws(StoreError) {
         var known = sources.shapes.all[...]
         while let key = streams.lazy.compactMap({ $0.current?.key }).min(by: precedes) {
+            // What could not be read for want of time is not lost.
+            try limit?.check()
             var sightings: [Sighting] = []
             for stream in streams {
                 guard stream.current?.key == key else { continue }

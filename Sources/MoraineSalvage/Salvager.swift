@@ -18,21 +18,23 @@ package enum Salvager {
     /// - Parameters:
     ///   - target: nothing, or an empty folder, outside of `damaged`.
     ///   - options: file system, memory, codec; for the new store.
+    ///   - limit: ends it early; what one segment's files hold is looked for to the end first.
     ///   - item: called with each document, by collection and id, and with rows that have no name.
-    /// - Throws: `locked` when a writer has the damaged store open, `notAStore`, `notFound` when
+    /// - Throws: `cancelled`, `deadline-exceeded`, `locked` when a writer has the damaged store open, `notAStore`, `notFound` when
     ///   nothing can be told from it, `invalidArgument` for a target that is not empty, and what
     ///   writing the new store throws; then the target is no whole store and can be removed.
     package static func salvage(
         _ damaged: String,
         into target: String,
         options: EngineOptions,
+        within limit: ReadLimit? = nil,
         item: (SalvagedItem) -> Void = { _ in }
     ) throws(StoreError) -> SalvageReport {
         let fileSystem = options.fileSystem
         try refuseWriter(damaged, fileSystem)
         try checkTarget(target, damaged, fileSystem)
         let inventory = try Inventory(fileSystem, folder: trimmed(damaged))
-        let sources = try Sources(inventory)
+        let sources = try Sources(inventory, limit)
         var store = try NewStore(
             at: trimmed(target),
             options: options,
@@ -40,7 +42,8 @@ package enum Salvager {
         )
         var merge = SalvageMerge(sources)
         do throws(StoreError) {
-            try merge.run(&store, item)
+            try merge.run(&store, within: limit, item)
+            try limit?.check()
             try store.finish()
         } catch {
             store.abandon()
@@ -110,17 +113,19 @@ struct Sources {
     var shapes: CollectionShapes
     private(set) var findings: [Finding] = []
 
-    init(_ inventory: Inventory) throws(StoreError) {
+    init(_ inventory: Inventory, _ limit: ReadLimit?) throws(StoreError) {
         facts = try ManifestFacts(inventory)
-        segments = try Self.segments(inventory, facts)
+        segments = try Self.segments(inventory, facts, limit)
         let floor =
             facts.state?.floor ?? segments.reduce(facts.floor) { max($0, $1.floor) }
         log = LogSource(
             inventory,
             facts,
             floor: floor,
-            wantsOld: segments.contains { $0.hasGaps && !$0.isStale }
+            wantsOld: segments.contains { $0.hasGaps && !$0.isStale },
+            within: limit
         )
+        try limit?.check()
         var unread: [Finding] = []
         func parse(_ commits: [UInt64: LogPayload]) -> [ParsedCommit] {
             commits.sorted { $0.key < $1.key }.compactMap { lsn, payload in
@@ -145,9 +150,11 @@ struct Sources {
     }
 
     /// The segments that count, and those that a damaged compaction was made of.
-    private static func segments(_ inventory: Inventory, _ facts: ManifestFacts)
-        throws(StoreError) -> [SegmentSource]
-    {
+    private static func segments(
+        _ inventory: Inventory,
+        _ facts: ManifestFacts,
+        _ limit: ReadLimit?
+    ) throws(StoreError) -> [SegmentSource] {
         let documents = Dictionary(
             inventory.files(.document).map { ($0.fileID, $0) },
             uniquingKeysWith: { first, _ in first }
@@ -166,6 +173,7 @@ struct Sources {
         }
         var sources: [UInt64: SegmentSource] = [:]
         func open(_ id: UInt64) throws(StoreError) -> SegmentSource {
+            try limit?.check()
             let source = try SegmentSource(
                 id: id,
                 document: documents[id],
