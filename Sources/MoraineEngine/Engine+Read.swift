@@ -86,6 +86,8 @@ extension Engine {
             work = nil
         }
         current.withLock { $0 = nil }
+        if writer != nil, WorkerThread.processID == processID { withWriter { $0.letGo() } }
+        cache.removeAll()
         if writer != nil { reaper.reap(options.fileSystem, folder: folder) }
         scanPool.close()
         fileLock?.release()
@@ -170,6 +172,14 @@ extension Writer {
         } catch {
             throw StoreError(error, doing: "cut the log to its records")
         }
+    }
+
+    /// Lets go of files and memory; what readers still hold stays theirs.
+    func letGo() {
+        segments = []
+        floorDead = [:]
+        active = MemTable()
+        sealed = nil
     }
 
     private func close() {

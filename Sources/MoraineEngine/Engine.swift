@@ -184,9 +184,27 @@ package final class Engine: Sendable {
         guard case .store = try StoreCreator(options: options, folder: folder).contents() else {
             throw absent(folder)
         }
+        // The writer may remove the names of files that are read here.
+        let descriptors = DescriptorCache(
+            options.fileSystem,
+            limit: options.openFileCount,
+            namesMayGo: true,
+            isKept: FileNames.isSegmentFile
+        )
+        var options = options
+        options.fileSystem = descriptors
         let cache = BlockCache(byteBudget: options.blockCacheByteCount)
         let opened = try read(folder, options, cache: cache, known: [:])
-        return Engine(folder, options, nil, cache: cache, lock: nil, opened: opened)
+        let engine = Engine(
+            folder,
+            options,
+            descriptors,
+            cache: cache,
+            lock: nil,
+            opened: opened
+        )
+        engine.watchDescriptors()
+        return engine
     }
 
     /// Reads a store that a writer may be changing: what vanishes meanwhile is looked for again

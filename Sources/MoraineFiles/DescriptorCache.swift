@@ -12,7 +12,8 @@ import Synchronization
 ///
 /// A file that it opens for reading and that `isKept` chooses may lose its descriptor at any time
 /// and is opened again by its path at the next read. So its name must stay while it is in use, and
-/// never come to mean another file. Everything else goes straight to the file system below, but an
+/// never come to mean another file; else `namesMayGo`, and a file without a descriptor is mapped,
+/// which keeps it, and read from there where its name is gone. Everything else goes straight to the file system below, but an
 /// `open` that the system refuses for want of descriptors is tried again after all of these were
 /// closed.
 package final class DescriptorCache: FileSystem {
@@ -25,19 +26,23 @@ package final class DescriptorCache: FileSystem {
     private let base: any FileSystem
     private let limit: Int
     private let isKept: @Sendable (String) -> Bool
+    fileprivate let namesMayGo: Bool
     private let state = Mutex(State())
     private let onOpen = Mutex<(@Sendable () -> Void)?>(nil)
 
     /// - Parameters:
     ///   - limit: descriptors at most; reads under way on other threads may hold a few more.
     ///   - isKept: chooses files by their paths.
+    ///   - namesMayGo: another process may remove the files while they are in use.
     package init(
         _ base: any FileSystem,
         limit: Int,
+        namesMayGo: Bool = false,
         isKept: @escaping @Sendable (String) -> Bool
     ) {
         self.base = base
         self.limit = max(1, limit)
+        self.namesMayGo = namesMayGo
         self.isKept = isKept
     }
 
@@ -155,7 +160,8 @@ package final class DescriptorCache: FileSystem {
 private final class ReopenedFile: File {
     private enum State {
         case open(any File)
-        case idle
+        /// Without a descriptor; the file itself where its name may go.
+        case idle(ParkedFile?)
         case closed
     }
 
@@ -176,10 +182,14 @@ private final class ReopenedFile: File {
     func takeUse() -> Bool { wasUsed.exchange(false, ordering: .relaxed) }
 
     /// Closes the descriptor until the next read.
+    ///
+    /// Where the file would be lost it stays open.
     func letGo() {
         let file = state.withLock { state -> (any File)? in
             guard case .open(let file) = state else { return nil }
-            state = .idle
+            let parked = cache.namesMayGo ? try? ParkedFile(file) : nil
+            if cache.namesMayGo, parked == nil { return nil }
+            state = .idle(parked)
             return file
         }
         file?.close()
@@ -208,10 +218,19 @@ private final class ReopenedFile: File {
             switch state {
             case .open(let file): return (file, false)
             case .closed: throw FileError(operation, path: path, errorNumber: EBADF)
-            case .idle:
+            case .idle(nil):
                 let file = try cache.openBelow(path, .read)
                 state = .open(file)
                 return (file, true)
+            case .idle(let parked?):
+                if let file = try? cache.openBelow(path, .read) {
+                    if parked.isSame(as: file) {
+                        state = .open(file)
+                        return (file, true)
+                    }
+                    file.close()
+                }
+                return (parked, false)
             }
         }
     }

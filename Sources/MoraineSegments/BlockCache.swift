@@ -81,6 +81,14 @@ package final class BlockCache: Sendable {
         }
     }
 
+    /// Frees all blocks that no reader holds.
+    package func removeAll() {
+        for shard in shards {
+            let gone = shard.state.withLock { $0.removeAll { _ in true } }
+            withExtendedLifetime(gone) {}
+        }
+    }
+
     /// Sums over the shards; not of one moment.
     package var statistics: Statistics {
         var sum = Statistics()

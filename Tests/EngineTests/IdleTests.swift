@@ -145,6 +145,58 @@ struct IdleTests {
         try reader.close()
         withExtendedLifetime(engine) {}
     }
+
+    /// A reader, and its clock.
+    private func reader(_ disk: SimulatedFileSystem) throws -> (Engine, ManualClock) {
+        let clock = ManualClock(wallMilliseconds: 1_700_000_000_000)
+        var options = options(disk)
+        options.clock = clock
+        options.isReadOnly = true
+        return (try Engine.open(at: "store", options: options), clock)
+    }
+
+    private func rest(_ engine: Engine, _ clock: ManualClock) {
+        for _ in 0..<2 {
+            clock.advance(milliseconds: UInt32(Engine.descriptorMilliseconds))
+            _ = engine.maintain()
+        }
+    }
+
+    @Test func anIdleReaderHoldsNoDescriptorAndLosesNothing() throws {
+        let disk = SimulatedFileSystem()
+        let (engine, _) = try filled(disk) { _ in }
+        let (reader, clock) = try reader(disk)
+        let version = try reader.version()
+        let contents = try reader.contents("notes")
+        #expect(contents.count == 6)
+        #expect(reader.statistics().openFileCount > 0)
+        rest(reader, clock)
+        #expect(reader.statistics().openFileCount == 0)
+        #expect(try reader.contents("notes") == contents)
+        #expect(reader.statistics().openFileCount > 0)
+        rest(reader, clock)
+        // The names go, or come to mean other files.
+        for (index, path) in disk.filePaths.enumerated() where path.hasPrefix("/store/seg/") {
+            let bytes = try #require(disk.contents(of: path))
+            try disk.remove(path)
+            if index % 2 == 0 { disk.replace(path: path, bytes: bytes.map { ~$0 }) }
+        }
+        #expect(try reader.contents("notes") == contents)
+        #expect(version.segments.count == 6)
+        #expect(reader.statistics().openFileCount == 0)
+        try reader.close()
+        withExtendedLifetime(engine) {}
+    }
+
+    @Test func aClosedEngineLetsGoOfItsFiles() throws {
+        let (engine, _) = try filled(SimulatedFileSystem()) { _ in }
+        weak let segment = try engine.version().segments.first?.segment
+        #expect(segment != nil)
+        try engine.close()
+        #expect(segment == nil)
+        #expect(engine.statistics().memtableByteCount < 1 << 20)
+        #expect(engine.statistics().blockCacheByteCount == 0)
+    }
 }
 
 /// What an interval syncs.
