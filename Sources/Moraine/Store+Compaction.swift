@@ -12,6 +12,10 @@ extension Store {
         public let doneByteCount: UInt64
         /// Bytes of segments whose merge has begun or is finished.
         public let totalByteCount: UInt64
+        /// Vectors of new segments that are linked in their graph.
+        public let linkedVectorCount: Int
+        /// Vectors of new segments whose graph was begun or is finished.
+        public let vectorCount: Int
     }
 
     /// What a compaction did.
@@ -40,8 +44,8 @@ extension Store {
     ///
     /// What it makes has its index files when it takes the place of the old segments, so that
     /// searches are never slower behind it: unless ``Configuration/indexesInBackground`` is false
-    /// and no old segment had any, or there is no room for them. `progress` is called while they are
-    /// made, with all bytes done.
+    /// and no old segment had any, or there is no room for them. While they are made, all
+    /// bytes are done and `progress` tells of the vectors.
     ///
     /// - Parameters:
     ///   - all: everything into as few segments as the memory budget allows: a quarter of it, at
@@ -61,7 +65,9 @@ extension Store {
                     CompactionProgress(
                         mergeCount: made.mergeCount,
                         doneByteCount: made.doneByteCount,
-                        totalByteCount: made.totalByteCount
+                        totalByteCount: made.totalByteCount,
+                        linkedVectorCount: made.linkedVectorCount,
+                        vectorCount: made.vectorCount
                     )
                 )
             }

@@ -17,6 +17,14 @@ package struct CompactionProgress: Sendable {
     /// Bytes of inputs that were read, and of those that were begun.
     package var doneByteCount: UInt64 = 0
     package var totalByteCount: UInt64 = 0
+    /// Vectors of outputs that were linked in a graph, and those of all graphs that were begun.
+    package var linkedVectorCount = 0
+    package var vectorCount = 0
+
+    mutating func link(_ linked: Int, of toLink: Int) {
+        linkedVectorCount += linked
+        vectorCount += toLink
+    }
 }
 
 /// What `compact` did.
@@ -77,7 +85,13 @@ extension Engine {
                 made.withLock { $0.totalByteCount += task.byteCount }
                 let segments = task.inputs.map(\.segment.id)
                 let output = try compactions.jobs.holding(segments) { () throws(StoreError) in
-                    try run(task, width: width) { byteCount throws(StoreError) in
+                    try run(
+                        task,
+                        width: width,
+                        linking: { linked, toLink in
+                            made.withLock { $0.link(linked, of: toLink) }
+                        }
+                    ) { byteCount throws(StoreError) in
                         let now = made.withLock { made -> CompactionProgress in
                             made.doneByteCount = min(
                                 made.totalByteCount,
@@ -195,9 +209,10 @@ extension Engine {
     func run(
         _ task: CompactionTask,
         width: Int,
+        linking: @escaping @Sendable (_ linked: Int, _ toLink: Int) -> Void = { _, _ in },
         step: @escaping @Sendable (UInt64) throws(StoreError) -> Void
     ) throws(StoreError) -> Segment? {
-        let built = try build(task, width: width, step: step)
+        let built = try build(task, width: width, linking: linking, step: step)
         try install(built)
         return built.segment
     }
@@ -206,6 +221,7 @@ extension Engine {
     func build(
         _ task: CompactionTask,
         width: Int,
+        linking: @escaping @Sendable (_ linked: Int, _ toLink: Int) -> Void = { _, _ in },
         step: @escaping @Sendable (UInt64) throws(StoreError) -> Void
     ) throws(StoreError) -> BuiltCompaction {
         let hasRoomForIndexes = try checkSpace(for: task)
@@ -223,7 +239,9 @@ extension Engine {
         guard let segment = built.segment else { return built }
         do throws(StoreError) {
             if hasRoomForIndexes {
-                try makeIndexes(of: &built, width: width) { () throws(StoreError) in try step(0) }
+                try makeIndexes(of: &built, width: width, progress: linking) {
+                    () throws(StoreError) in try step(0)
+                }
             }
             // Last: what is in the cache now is what readers have met a moment ago.
             built.warmBlocks = try WarmBlocks(segment.files.documents, plan: built.plan) {

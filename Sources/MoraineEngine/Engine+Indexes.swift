@@ -219,6 +219,7 @@ extension Engine {
             createdLSN: task.createdLSN,
             width: width,
             origins: indexing.memory.origins(of: task.key),
+            progress: { _, _ in },
             step: { [weak self] () throws(StoreError) in
                 try step()
                 guard self?.isLive(segmentID) ?? false else { throw Self.cancelledError }

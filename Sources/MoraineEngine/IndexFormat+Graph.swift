@@ -41,6 +41,7 @@ extension IndexFormat {
                     fileID: target.fileID,
                     createdLSN: target.createdLSN,
                     threads: target.width,
+                    progress: target.progress,
                     step: target.step
                 )
             }

@@ -59,6 +59,8 @@ package struct IndexTarget: Sendable {
     package let width: Int
     /// Graphs of what the segment was merged from, where one is to be gone on from.
     package let origins: [GraphOrigin]
+    /// Hears how many vectors of a graph were linked since, and how many more there are to link.
+    package let progress: @Sendable (_ linked: Int, _ toLink: Int) -> Void
     /// To be called at least once for each few milliseconds of work; throws to end it.
     package let step: @Sendable () throws(StoreError) -> Void
 }

@@ -25,6 +25,7 @@ extension Engine {
     func makeIndexes(
         of built: inout BuiltCompaction,
         width: Int,
+        progress: @escaping @Sendable (_ linked: Int, _ toLink: Int) -> Void,
         step: @escaping @Sendable () throws(StoreError) -> Void
     ) throws(StoreError) {
         guard let segment = built.segment else { return }
@@ -47,6 +48,7 @@ extension Engine {
                 createdLSN: built.task.floor,
                 width: width,
                 origins: format.kind == .graph ? built.origins(built.plan.outputRows()) : [],
+                progress: progress,
                 step: step
             )
             do throws(StoreError) {

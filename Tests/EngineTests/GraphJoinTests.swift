@@ -5,6 +5,7 @@ import MoraineFormat
 import MoraineSimulation
 import MoraineStorage
 import MoraineVectors
+import Synchronization
 import Testing
 
 @testable import MoraineEngine
@@ -81,6 +82,26 @@ import Testing
         #expect(
             engine.indexing.memory.origins(of: IndexKey(segmentID: ids[0], kind: .graph)).isEmpty
         )
+    }
+
+    @Test func aMergeTellsHowFarItsGraphIs() throws {
+        let engine = try open(SimulatedFileSystem())
+        defer { try? engine.close() }
+        try engine.commit { batch throws(StoreError) in
+            try batch.createCollection("notes", dimensions: 3, metric: .l2)
+        }
+        try put(0..<900, engine)
+        try put(900..<1800, engine)
+        let told = Mutex<[Int]>([])
+        try engine.compact(all: true) { made in
+            #expect(made.vectorCount == 0 || made.vectorCount == 1800)
+            told.withLock { $0.append(made.linkedVectorCount) }
+            return true
+        }
+        let linked = told.withLock { $0 }
+        #expect(linked == linked.sorted())
+        #expect(Set(linked).count > 10)
+        #expect(linked.last == 1800)
     }
 
     @Test func whereItIsMadeAfterTheMergeItStillGoesOn() throws {

@@ -87,9 +87,11 @@ package final class GraphBuilder: @unchecked Sendable {
     func build(
         from old: GraphStart? = nil,
         threads: Int,
+        linked: @escaping @Sendable (Int) -> Void = { _ in },
         step: @escaping @Sendable () throws(StoreError) -> Void
     ) throws(StoreError) {
         findDuplicates()
+        linked(codes.count - order.count)
         shuffle()
         guard let first = order.first else { return }
         entries = [first]
@@ -100,9 +102,10 @@ package final class GraphBuilder: @unchecked Sendable {
             start = max(1, count)
             entries = spread(over: start)
         }
+        linked(start)
         // Each phase starts from nodes of the one before it.
         for end in [256, 4096, 65_536, Int.max].map({ min($0, order.count) }) where end > start {
-            try insert(start..<end, threads: start < 256 ? 1 : threads, step)
+            try insert(start..<end, threads: start < 256 ? 1 : threads, linked, step)
             start = end
             entries = spread(over: end)
         }
@@ -201,6 +204,7 @@ package final class GraphBuilder: @unchecked Sendable {
     private func insert(
         _ positions: Range<Int>,
         threads: Int,
+        _ linked: @escaping @Sendable (Int) -> Void,
         _ step: @escaping @Sendable () throws(StoreError) -> Void
     ) throws(StoreError) {
         let entries = entries
@@ -208,6 +212,7 @@ package final class GraphBuilder: @unchecked Sendable {
             entries.withUnsafeBufferPointer { entries in
                 for position in range { insert(order[position], from: entries, worker) }
             }
+            linked(range.count)
         }
     }
 

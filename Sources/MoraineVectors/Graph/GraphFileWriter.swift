@@ -18,6 +18,8 @@ package enum GraphFileWriter {
     /// - Parameters:
     ///   - origins: older graphs to go on from, one for a collection at most.
     ///   - threads: that build together, the caller's included.
+    ///   - progress: called with how many vectors were linked since, and how many more there are to
+    ///     link than was said before, by any of the threads.
     ///   - step: called every few hundred codes by any of them; what it throws ends the work.
     /// - Returns: what the manifest needs to know of the file; `nil` when no space is worth it.
     /// - Throws: `corrupted` when codes fail their checksum, errors of the operating system, and
@@ -34,11 +36,13 @@ package enum GraphFileWriter {
         fileID: UInt64,
         createdLSN: UInt64,
         threads: Int,
+        progress: @escaping @Sendable (_ linked: Int, _ toLink: Int) -> Void = { _, _ in },
         step: @escaping @Sendable () throws(StoreError) -> Void
     ) throws(StoreError) -> SealedFileReference? {
         let counts = max(2, parameters.leastVectorCount)..<(1 << 31)
         let spaces = codes.spaces.filter { counts.contains($0.count) }
         guard !spaces.isEmpty else { return nil }
+        progress(0, spaces.reduce(0) { $0 + $1.count })
         let writer = try SealedFileWriter(
             fileSystem: fileSystem,
             root: root,
@@ -57,7 +61,12 @@ package enum GraphFileWriter {
         for (index, space) in spaces.enumerated() {
             let builder = GraphBuilder(try GraphCodes(space), parameters)
             let start = start(space, vectors, origins)
-            try builder.build(from: start, threads: threads, step: step)
+            try builder.build(
+                from: start,
+                threads: threads,
+                linked: { progress($0, 0) },
+                step: step
+            )
             let trial = try builder.trial(threads: threads, step: step)
             let joinCount = builder.isJoined ? 1 + (start?.graph.entry.joinCount ?? 0) : 0
             let entry = try write(builder, trial, joinCount, space, UInt32(index), to: writer, step)

@@ -39,10 +39,15 @@ extension Command {
                 let summary = try engineCall { () throws(StoreError) in
                     defer { progress.clear() }
                     return try engine.compact(all: all) { made in
-                        progress.show(
+                        var text =
                             "compacted \(byteText(made.doneByteCount)) of "
-                                + byteText(made.totalByteCount)
-                        )
+                            + byteText(made.totalByteCount)
+                        if made.vectorCount > 0 {
+                            text +=
+                                ", linked \(grouped(made.linkedVectorCount)) of "
+                                + "\(grouped(made.vectorCount)) vectors"
+                        }
+                        progress.show(text)
                         return !cancellation.isRequested
                     }
                 }
