@@ -86,22 +86,36 @@ extension Store {
     /// - Parameters:
     ///   - damaged: the folder of the damaged store, which no writer may have open.
     ///   - target: the folder of the new store: nothing, or an empty folder.
+    ///   - timeout: how long it may take; `nil`: any time.
     ///   - item: called with every document, and with rows that have no name.
     /// - Returns: the sum, and what is wrong with the damaged store.
     /// - Throws: `locked`, `notAStore`, `notFound` when nothing can be told from what is left,
-    ///   `invalidArgument` for a target that is not empty, and what writing throws; then the
-    ///   target is no whole store.
+    ///   `invalidArgument` for a target that is not empty, `deadlineExceeded`, and what writing
+    ///   throws; then the target is no whole store.
     @discardableResult
     public static func salvage(
         _ damaged: String,
         into target: String,
+        timeout: Duration? = nil,
         item: (Salvage.Item) -> Void = { _ in }
+    ) throws(MoraineError) -> Salvage {
+        try salvage(damaged, into: target, within: ownLimit(after: timeout), item)
+    }
+
+    private static func salvage(
+        _ damaged: String,
+        into target: String,
+        within limit: ReadLimit,
+        _ item: (Salvage.Item) -> Void
     ) throws(MoraineError) -> Salvage {
         try face { () throws(StoreError) in
             Salvage(
-                try Salvager.salvage(damaged, into: target, options: EngineOptions()) { found in
-                    item(Salvage.Item(found))
-                }
+                try Salvager.salvage(
+                    damaged,
+                    into: target,
+                    options: EngineOptions(),
+                    within: limit
+                ) { item(Salvage.Item($0)) }
             )
         }
     }
@@ -109,15 +123,21 @@ extension Store {
     /// Rebuilds a store from whatever can still be read of a damaged one; runs on a thread of its
     /// own.
     ///
+    /// A cancelled task ends it; then the target is no whole store.
+    ///
     /// - Parameters:
     ///   - damaged: the folder of the damaged store, which no writer may have open.
     ///   - target: the folder of the new store: nothing, or an empty folder.
-    /// - Throws: what the blocking form throws; `cancelled` before it began.
-    public static func salvage(_ damaged: String, into target: String) async throws(MoraineError)
-        -> Salvage
-    {
-        try await run(on: WorkQueue(threadCount: 1)) { () throws(MoraineError) in
-            try salvage(damaged, into: target, item: { _ in })
+    ///   - timeout: how long it may take; `nil`: any time.
+    /// - Throws: what the blocking form throws; `cancelled`.
+    public static func salvage(
+        _ damaged: String,
+        into target: String,
+        timeout: Duration? = nil
+    ) async throws(MoraineError) -> Salvage {
+        try await run(on: WorkQueue(threadCount: 1), after: timeout) {
+            limit throws(MoraineError) in
+            try salvage(damaged, into: target, within: limit) { _ in }
         }
     }
 }

@@ -130,11 +130,44 @@ extension Store {
             @escaping @Sendable (_ isCancelled: @escaping @Sendable () -> Bool)
             throws(MoraineError) -> R
     ) async throws(MoraineError) -> R {
+        try checkOpen()
+        return try await Self.run(on: queue, told: body)
+    }
+
+    /// Runs blocking work of no open store; a limit tells it of the end of its time, which begins
+    /// now, and of a cancelled task.
+    static func run<R: Sendable>(
+        on queue: WorkQueue,
+        after timeout: Duration?,
+        _ body: @escaping @Sendable (ReadLimit) throws(MoraineError) -> R
+    ) async throws(MoraineError) -> R {
+        let clock = SystemClock()
+        let deadline = ReadLimit.deadline(after: timeout, clock)
+        return try await run(
+            on: queue,
+            told: { isCancelled throws(MoraineError) in
+                try body(ReadLimit(deadline: deadline, clock: clock, isCancelled: isCancelled))
+            }
+        )
+    }
+
+    /// The limit of blocking work of no open store that begins now.
+    static func ownLimit(after timeout: Duration?) -> ReadLimit {
+        let clock = SystemClock()
+        return ReadLimit(deadline: ReadLimit.deadline(after: timeout, clock), clock: clock)
+    }
+
+    private static func run<R: Sendable>(
+        on queue: WorkQueue,
+        told body:
+            @escaping @Sendable (_ isCancelled: @escaping @Sendable () -> Bool)
+            throws(MoraineError) -> R
+    ) async throws(MoraineError) -> R {
         let flag = Flag()
         let outcome: Result<R, MoraineError> = await withTaskCancellationHandler {
             do throws(MoraineError) {
                 return .success(
-                    try await run { () throws(MoraineError) in try body { flag.isSet } }
+                    try await run(on: queue) { () throws(MoraineError) in try body { flag.isSet } }
                 )
             } catch {
                 return .failure(error)

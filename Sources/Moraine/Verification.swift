@@ -68,26 +68,36 @@ extension Store {
         timeout: Duration? = nil,
         progress: ((UInt64, UInt64) -> Void)? = nil
     ) throws(MoraineError) -> Verification {
-        let options = EngineOptions()
-        let limit = ReadLimit(
-            deadline: ReadLimit.deadline(after: timeout, options.clock),
-            clock: options.clock
-        )
-        return try face { () throws(StoreError) in
+        try verify(at: path, within: ownLimit(after: timeout), progress)
+    }
+
+    private static func verify(
+        at path: String,
+        within limit: ReadLimit,
+        _ progress: ((UInt64, UInt64) -> Void)?
+    ) throws(MoraineError) -> Verification {
+        try face { () throws(StoreError) in
             Verification(
-                try Engine.verify(path, options: options, within: limit, progress: progress)
+                try Engine.verify(path, options: EngineOptions(), within: limit, progress: progress)
             )
         }
     }
 
     /// Reads every byte of a store and checks it; runs on a thread of its own.
     ///
-    /// - Parameter path: the store's folder. The store may be open.
+    /// A cancelled task ends it where a timeout would.
+    ///
+    /// - Parameters:
+    ///   - path: the store's folder. The store may be open.
+    ///   - timeout: how long it may take; `nil`: any time.
     /// - Returns: what is wrong; damage is a finding, not an error.
     /// - Throws: what the blocking form throws; `cancelled`.
-    public static func verify(at path: String) async throws(MoraineError) -> Verification {
-        try await run(on: WorkQueue(threadCount: 1)) { () throws(MoraineError) in
-            try verify(at: path)
+    public static func verify(at path: String, timeout: Duration? = nil)
+        async throws(MoraineError) -> Verification
+    {
+        try await run(on: WorkQueue(threadCount: 1), after: timeout) {
+            limit throws(MoraineError) in
+            try verify(at: path, within: limit, nil)
         }
     }
 }

@@ -161,6 +161,25 @@ import Testing
         #expect(try await notes.count() == 0)
     }
 
+    @Test func checksAndSalvagesEndWithTheirTimeAndTheirTask() async throws {
+        let folder = try TemporaryFolder()
+        try await Store.open(at: folder.store).close()
+        let late = await asyncCode { () async throws(MoraineError) in
+            try await Store.verify(at: folder.store, timeout: .zero)
+        }
+        let lateSalvage = await asyncCode { () async throws(MoraineError) in
+            try await Store.salvage(folder.store, into: folder.store + "2", timeout: .zero)
+        }
+        #expect([late, lateSalvage] == [.deadlineExceeded, .deadlineExceeded])
+        let cancelled = await Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return await asyncCode { () async throws(MoraineError) in
+                try await Store.verify(at: folder.store)
+            }
+        }.value
+        #expect(cancelled == .cancelled)
+    }
+
     @Test func aCancelledTaskClosesAllTheSame() async throws {
         let store = try Store.inMemory()
         let closed = await Task {

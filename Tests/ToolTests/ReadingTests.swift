@@ -339,13 +339,22 @@ extension ReadingTests {
             ["count", "@", "c"], ["scan", "@", "c", "--json"], ["get", "@", "c", "a"],
             ["search", "@", "c", "--like", "a"], ["hash", "@"], ["dump", "@"],
             ["verify", "@", "--json"], ["stats", "@", "--json"],
+            ["inspect", "root", "@"], ["inspect", "manifest", "@", "--json"],
+            ["inspect", "wal", "@"], ["inspect", "segment", "@", "--json"],
+            ["inspect", place.store + "/ROOT"], ["hex", place.store + "/ROOT"], ["map", "@"],
         ] {
             #expect(place.run(command + ["--timeout", "1h"]).code == 0, "\(command)")
             let late = place.run(command + ["--timeout", "0s"])
             #expect(late.code == 32, "\(command)")
             #expect(late.output.isEmpty)
             #expect(late.error.contains("time is over"), "\(late.error)")
+            // Not the want of time as damage.
+            #expect(late.error.split(separator: "\n").count == 1, "\(late.error)")
         }
+        let salvage = ["salvage", "@", "--into", place.path + "/new", "--json", "--timeout"]
+        let late = place.run(salvage + ["0s"])
+        #expect(late.code == 32 && late.output.isEmpty, "\(late.error)")
+        #expect(place.run(salvage + ["1h"]).code == 0)
         for word in ["", "5", "s", "-1s", "1d", "99999999999s"] {
             #expect(place.run("count", "@", "c", "--timeout", word).code == 16, "\(word)")
         }

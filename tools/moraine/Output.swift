@@ -1,6 +1,7 @@
 // Standard output and standard error of a command.
 
 import MoraineJSON
+import MoraineStorage
 
 /// A buffered way out.
 ///
@@ -13,6 +14,8 @@ final class Output {
     /// Characters in a line when a person watches, else `nil`.
     let columnCount: Int?
     let usesColor: Bool
+    /// Lines that come after its end are left out; the command says so by how it ends.
+    var limit: ReadLimit?
 
     private static let bufferByteCount = 1 << 16
 
@@ -25,7 +28,9 @@ final class Output {
     }
 
     /// True when what is written goes nowhere.
-    var isClosed: Bool { failure != nil }
+    var isClosed: Bool { failure != nil || isOver }
+
+    private var isOver: Bool { limit?.isOver ?? false }
 
     func write(_ bytes: UnsafeRawBufferPointer) {
         if buffer.count + bytes.count > Self.bufferByteCount { flush() }
@@ -42,6 +47,7 @@ final class Output {
     }
 
     func writeLine(_ text: String) {
+        if isOver { return }
         write(text)
         write("\n")
     }
@@ -49,7 +55,7 @@ final class Output {
     /// Writes what stands in `json` as a line and forgets it.
     func writeLine(_ json: inout JSONWriter) {
         json.writeRaw(UInt8(ascii: "\n"))
-        json.withBytes { write($0) }
+        if !isOver { json.withBytes { write($0) } }
         json.removeAll(keepingCapacity: json.count <= 1 << 20)
     }
 

@@ -22,11 +22,15 @@ extension Option {
         "budget for all memory (MORAINE_MEMORY_BYTES)"
     )
 
+    /// For every command that may read for long.
+    static let timeout = Option(
+        "--timeout",
+        "TIME",
+        "end after 500ms, 10s, 2m or 1h, with exit code 32"
+    )
+
     /// For every command that reads documents.
-    static let reading = [
-        Option("--timeout", "TIME", "end after 500ms, 10s, 2m or 1h, with exit code 32"),
-        memory,
-    ]
+    static let reading = [timeout, memory]
 
     /// For every command that opens a store to write.
     static let writing =

@@ -14,7 +14,7 @@ extension Command {
         options: [
             Option("--offset", "N", "begin with the field that holds byte N (0x for hexadecimal)"),
             Option("--length", "N", "so many bytes; to the end without it"),
-            .json,
+            .json, .timeout,
         ],
         notes: [
             """
@@ -35,26 +35,28 @@ extension Command {
         run: { call throws(Failure) in
             let start = try call.byteNumber("--offset") ?? 0
             let count = try call.byteNumber("--length") ?? .max
-            let (store, name) = try InspectedStore.around(call[0], call)
-            let file = try InspectedFile(store, name)
-            let end = min(
-                file.byteCount,
-                start.addingReportingOverflow(count).overflow ? .max : start + count
-            )
-            guard start < end || file.byteCount == 0 else {
-                throw Failure(
-                    .usage,
-                    start >= file.byteCount
-                        ? "--offset must be below \(file.byteCount), the length of the file"
-                        : "--length must be at least 1"
+            return try call.timed { limit throws(Failure) in
+                let (store, name) = try InspectedStore.around(call[0], call, limit)
+                let file = try InspectedFile(store, name)
+                let end = min(
+                    file.byteCount,
+                    start.addingReportingOverflow(count).overflow ? .max : start + count
                 )
+                guard start < end || file.byteCount == 0 else {
+                    throw Failure(
+                        .usage,
+                        start >= file.byteCount
+                            ? "--offset must be below \(file.byteCount), the length of the file"
+                            : "--length must be at least 1"
+                    )
+                }
+                let printer = HexPrinter(call, from: start, to: end, byteCount: file.byteCount)
+                Anatomy(file, store, window: start..<max(start, end)) { structure in
+                    printer.print(structure)
+                    return !call.output.isClosed
+                }.walk()
+                return store.exit
             }
-            let printer = HexPrinter(call, from: start, to: end, byteCount: file.byteCount)
-            Anatomy(file, store, window: start..<max(start, end)) { structure in
-                printer.print(structure)
-                return !call.output.isClosed
-            }.walk()
-            return store.exit
         }
     )
 }

@@ -17,7 +17,7 @@ extension Command {
                 "ROOT, or a .mman, .mwal, .doc, .key, .vec, .del, .q8, .gr, .col file"
             )
         ],
-        options: [.block] + Option.look + Option.records + [.json],
+        options: [.block] + Option.look + Option.records + [.json, .timeout],
         notes: [
             """
             Its header says what a file is, its name does not matter. A file that stands in a store
@@ -32,25 +32,27 @@ extension Command {
             ("moraine inspect lost+found/1234.mwal --record 17", "a commit of a stray log"),
         ],
         run: { call throws(Failure) in
-            let (store, name) = try InspectedStore.around(call[0], call)
-            guard (try? store.fileSystem.info(call[0]))??.isDirectory != true else {
-                throw Failure(
-                    .usage,
-                    "\(call[0]) is a folder",
-                    hint: "for a store say inspect root, manifest, wal, segment or vectors"
-                )
+            try call.timed { limit throws(Failure) in
+                let (store, name) = try InspectedStore.around(call[0], call, limit)
+                guard (try? store.fileSystem.info(call[0]))??.isDirectory != true else {
+                    throw Failure(
+                        .usage,
+                        "\(call[0]) is a folder",
+                        hint: "for a store say inspect root, manifest, wal, segment or vectors"
+                    )
+                }
+                let file = try open(name, store, call)
+                let header: FileHeader
+                do throws(StoreError) {
+                    header = try file.header.get()
+                } catch {
+                    _ = store.damage(error)
+                    throw Failure(error)
+                }
+                try call.checkLook(header.kind)
+                try show(file, header, store, call)
+                return store.exit
             }
-            let file = try open(name, store, call)
-            let header: FileHeader
-            do throws(StoreError) {
-                header = try file.header.get()
-            } catch {
-                _ = store.damage(error)
-                throw Failure(error)
-            }
-            try call.checkLook(header.kind)
-            try show(file, header, store, call)
-            return store.exit
         }
     )
 }

@@ -7,7 +7,9 @@ extension Command {
         "map",
         "draw a picture of a store",
         positionals: [Positional("STORE", "the folder of the store")],
-        options: [Option("--out", "FILE", "write the SVG there in place of standard output")],
+        options: [
+            Option("--out", "FILE", "write the SVG there in place of standard output"), .timeout,
+        ],
         notes: [
             """
             An SVG: segments in their tiers with their files to scale and the share of dead rows,
@@ -22,13 +24,16 @@ extension Command {
             ("moraine map notes.moraine | rsvg-convert -o map.png", "as a PNG"),
         ],
         run: { call throws(Failure) in
-            let store = try InspectedStore(call)
-            let map = try StoreMap(store)
-            try call.withOutput { output throws(Failure) in
-                var drawing = MapDrawing(map)
-                output.write(drawing.draw())
+            try call.timed { limit throws(Failure) in
+                let store = try InspectedStore(call, limit)
+                let map = try StoreMap(store)
+                try engineCall { () throws(StoreError) in try limit?.check() }
+                try call.withOutput { output throws(Failure) in
+                    var drawing = MapDrawing(map)
+                    output.write(drawing.draw())
+                }
+                return store.exit
             }
-            return store.exit
         }
     )
 }

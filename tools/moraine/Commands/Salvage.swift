@@ -14,6 +14,7 @@ extension Command {
             Option("--into", "NEW", "the folder of the new store: nothing, or empty"),
             Option("--list", "FILE", "write what became of every document there, as JSON Lines"),
             Option("--json", nil, "print what became of every document, then the sum, as JSON"),
+            .timeout,
         ] + Option.writing,
         notes: [
             """
@@ -28,7 +29,8 @@ extension Command {
 
             Exit code 0: all that was ever acknowledged is in NEW. 4: something is lost or
             doubtful, or ROOT or manifest are gone, so that nobody knows what else there was.
-            1: nothing came back.
+            1: nothing came back. After --timeout NEW is no store, and what was printed of
+            documents is as far as it got.
             """
         ],
         examples: [
@@ -62,6 +64,7 @@ private let shownCount = 20
 
 private func salvageStore(_ call: Call, _ target: String, list: Output?) throws(Failure) -> ExitCode
 {
+    let limit = try call.readLimit()
     let options = try call.engineOptions(.write(creates: true, durability: .bulk))
     let output = call.output
     let progress = Progress(call.console.error)
@@ -70,7 +73,8 @@ private func salvageStore(_ call: Call, _ target: String, list: Output?) throws(
     var count = 0
     let report = try engineCall { () throws(StoreError) in
         defer { progress.clear() }
-        return try Salvager.salvage(call[0], into: target, options: options) { item in
+        return try Salvager.salvage(call[0], into: target, options: options, within: limit) {
+            item in
             count += 1
             progress.show("\(grouped(count)) documents")
             if item.outcome != .recovered, shown[item.outcome, default: []].count < shownCount {

@@ -93,10 +93,11 @@ struct InspectedFile {
 /// A folder of files to look at, and what was found wrong in them so far.
 final class InspectedStore {
     let folder: String
-    let fileSystem: any FileSystem = PosixFileSystem()
+    let fileSystem: any FileSystem
     /// False for the folder of a file that belongs to no store.
     let isStore: Bool
     private let call: Call
+    private let limit: ReadLimit?
     private(set) var isDamaged = false
     /// Set when a file could not be read, or is of a newer format.
     private var operational: ExitCode?
@@ -107,7 +108,9 @@ final class InspectedStore {
 
     /// The folder around the file at `path`: its store's when it stands in one, else the one that
     /// it lies in; and the file's name in it.
-    static func around(_ path: String, _ call: Call) throws(Failure)
+    ///
+    /// - Parameter limit: nothing is read after its end.
+    static func around(_ path: String, _ call: Call, _ limit: ReadLimit?) throws(Failure)
         -> (store: InspectedStore, name: String)
     {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
@@ -118,9 +121,17 @@ final class InspectedStore {
             let folder = folder(parts.dropLast(depth))
             guard FileNames.parse(name) != nil else { continue }
             let root = try? files.info(FileNames.path(folder, FileNames.root))
-            if root != nil { return (InspectedStore(call, folder: folder, isStore: true), name) }
+            if root != nil {
+                let store = InspectedStore(call, limit, folder: folder, isStore: true)
+                return (store, name)
+            }
         }
-        let store = InspectedStore(call, folder: folder(parts.dropLast(1)), isStore: false)
+        let store = InspectedStore(
+            call,
+            limit,
+            folder: folder(parts.dropLast(1)),
+            isStore: false
+        )
         return (store, parts.last ?? path)
     }
 
@@ -129,16 +140,25 @@ final class InspectedStore {
         return parts == [""] ? "" : parts.joined(separator: "/")
     }
 
-    private init(_ call: Call, folder: String, isStore: Bool) {
+    private init(_ call: Call, _ limit: ReadLimit?, folder: String, isStore: Bool) {
         self.call = call
+        self.limit = limit
+        fileSystem = Self.fileSystem(limit)
         self.folder = folder
         self.isStore = isStore
         begin()
     }
 
+    private static func fileSystem(_ limit: ReadLimit?) -> any FileSystem {
+        guard let limit else { return PosixFileSystem() }
+        return TimedFileSystem(limit)
+    }
+
     /// Throws when there is no store in the folder.
-    init(_ call: Call) throws(Failure) {
+    init(_ call: Call, _ limit: ReadLimit?) throws(Failure) {
         self.call = call
+        self.limit = limit
+        fileSystem = Self.fileSystem(limit)
         isStore = true
         folder = call[0]
         let fileSystem = fileSystem
@@ -175,6 +195,8 @@ final class InspectedStore {
     /// What is wrong with a file that the manifest does not name is only noted: a writer may be
     /// making it just now, or have left it behind.
     func damage(_ error: StoreError) -> Description {
+        // Not damage: there was no time to read it.
+        if limit?.isOver ?? false { return Description(error) }
         let text = Failure.text(error)
         guard told.insert(text).inserted else { return Description(error) }
         if error.code != .corrupted {
@@ -244,7 +266,7 @@ extension Command {
             "inspect \(what)",
             summary,
             positionals: positionals,
-            options: options + [.json],
+            options: options + [.json, .timeout],
             notes: notes + [
                 "Reads the files as they are, changes nothing, and shows as much of damaged ones "
                     + "as can be\nread; exit code 4 then. The names of fields are those of "
@@ -252,9 +274,11 @@ extension Command {
             ],
             examples: examples,
             run: { call throws(Failure) in
-                let store = try InspectedStore(call)
-                try run(store, call)
-                return store.exit
+                try call.timed { limit throws(Failure) in
+                    let store = try InspectedStore(call, limit)
+                    try run(store, call)
+                    return store.exit
+                }
             }
         )
     }

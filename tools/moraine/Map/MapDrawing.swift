@@ -9,8 +9,6 @@ struct MapDrawing {
     private static let width = 1_200.0
     private static let margin = 32.0
     private static let labels = 150.0
-    /// Nothing that is there is thinner.
-    private static let thinnest = 2.0
 
     private let map: StoreMap
     private var svg = SVG(width: MapDrawing.width)
@@ -97,27 +95,23 @@ struct MapDrawing {
             return
         }
         let tiers = Dictionary(grouping: map.segments, by: \.tier).sorted { $0.key > $1.key }
-        // The fullest tier takes the whole width, whatever else there is.
-        let largest = tiers.map { $0.value.reduce(0) { $0 + $1.byteCount } }.max() ?? 1
-        let most = tiers.map(\.value.count).max() ?? 1
-        let gap = most > 100 ? 0.5 : 3.0
-        let space = right - left - Double(most) * gap
-        let scale = max(0.1, space) / Double(largest)
+        // The tier that needs most takes the whole width, whatever else there is.
+        let rows = tiers.map { $0.value.map { Double($0.byteCount) } }
+        let ruler = MapRuler(rows, width: right - left)
         heading(
             "Segments by tier",
             "width: bytes of the files, all tiers to one scale; from the top: the share of dead rows"
         )
         for (tier, segments) in tiers {
-            drawTier(tier, segments.sorted { $0.entry.minLSN < $1.entry.minLSN }, scale, gap)
+            drawTier(tier, segments.sorted { $0.entry.minLSN < $1.entry.minLSN }, ruler)
         }
-        drawScale(scale)
+        drawScale(ruler.scale)
     }
 
     private mutating func drawTier(
         _ tier: Int,
         _ segments: [StoreMap.Segment],
-        _ scale: Double,
-        _ gap: Double
+        _ ruler: MapRuler
     ) {
         let height = 58.0
         svg.rectangle(Self.margin, y, right - Self.margin, height + 24, "fill=\"\(Palette.lane)\"")
@@ -128,22 +122,21 @@ struct MapDrawing {
         svg.text(byteText(bytes), Self.margin + 10, y + 59, size: 12, color: Palette.soft)
         svg.text(rowRange(tier), Self.margin + 10, y + 74, size: 10, color: Palette.soft)
         var x = left
-        for segment in segments where x < right {
-            x += drawSegment(segment, x, y + 8, height, scale) + gap
+        for segment in segments {
+            let width = ruler.width(Double(segment.byteCount))
+            drawSegment(segment, x, y + 8, width, height)
+            x += width + ruler.gap
         }
         y += height + 24 + 8
     }
 
-    /// Draws a segment; returns its width.
     private mutating func drawSegment(
         _ segment: StoreMap.Segment,
         _ x: Double,
         _ top: Double,
-        _ height: Double,
-        _ scale: Double
-    ) -> Double {
-        let limit = max(Self.thinnest, right - x)
-        let width = min(max(Self.thinnest, Double(segment.byteCount) * scale), limit)
+        _ width: Double,
+        _ height: Double
+    ) {
         let rows = segment.entry.rowCount
         var tip = "segment \(segment.entry.id): \(grouped(rows)) rows, "
         tip += "\(grouped(segment.deadRowCount)) dead, \(byteText(segment.byteCount)), "
@@ -188,7 +181,6 @@ struct MapDrawing {
                 anchor: "middle"
             )
         }
-        return width
     }
 
     private func rowRange(_ tier: Int) -> String {
@@ -245,13 +237,13 @@ struct MapDrawing {
         let total = map.others.reduce(0) { $0 + $1.byteCount }
         guard total > 0 else { return }
         heading("Logs and other files", "\(byteText(total)), to a scale of their own")
-        let gap = map.others.count > 100 ? 0.5 : 3.0
-        let space = right - Self.margin - gap * Double(map.others.count)
-        let scale = max(0.1, space) / Double(total)
+        let ruler = MapRuler(
+            [map.others.map { Double($0.byteCount) }],
+            width: right - Self.margin
+        )
         var x = Self.margin
-        for file in map.others.sorted(by: { ($0.kind, $0.name) < ($1.kind, $1.name) })
-        where x < right {
-            let width = min(max(Self.thinnest, Double(file.byteCount) * scale), right - x)
+        for file in map.others.sorted(by: { ($0.kind, $0.name) < ($1.kind, $1.name) }) {
+            let width = ruler.width(Double(file.byteCount))
             let color =
                 switch file.kind {
                 case "log": Palette.log
@@ -272,7 +264,7 @@ struct MapDrawing {
                     anchor: "middle"
                 )
             }
-            x += width + gap
+            x += width + ruler.gap
         }
         y += 86
     }
