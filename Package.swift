@@ -175,7 +175,10 @@ let package = Package(
         tests("StoreTests", ["Moraine", "MoraineStorage", "MoraineFiles"]),
         tests(
             "CrashTests",
-            ["MoraineSimulation", "MoraineEngine", "MoraineFiles", "MoraineSalvage", "Moraine"]
+            [
+                "MoraineSimulation", "MoraineSalvage", "MoraineEngine", "MoraineStorage",
+                "MoraineFormat", "MoraineFiles", "Moraine",
+            ]
         ),
         tests("ToolTests", ["moraine-cli", "Moraine"]),
         tests("TidyTests", []),
