@@ -73,6 +73,32 @@ private func soak(
     number: Int
 ) throws -> SoakRound {
     let path = folder.path("store")
+    let counts = try useStore(at: path, writers, seconds: length, number: number)
+    try compareStore(at: path, writers)
+    let report = try Store.verify(at: path)
+    guard report.isOK else { throw Failure.failed("verify found \(report.findings)") }
+    // Threads of the store end a little after it.
+    Thread.sleep(forTimeInterval: 0.2)
+    var memory = ResidentMemory()
+    return SoakRound(
+        operationCount: Double(counts.operations),
+        searchCount: Double(counts.searches),
+        documentCount: Double(writers.reduce(0) { $0 + $1.documentCount }),
+        anonymousByteCount: Double(memory.byteCounts().anonymous),
+        descriptorCount: entryCount("/proc/self/fd"),
+        threadCount: entryCount("/proc/self/task"),
+        fileCount: Double(folder.files("store").count),
+        storedByteCount: Double(try folder.byteCount("store"))
+    )
+}
+
+/// One round; the store is gone when this returns.
+private func useStore(
+    at path: String,
+    _ writers: [SoakWriter],
+    seconds length: Int,
+    number: Int
+) throws -> (operations: Int, searches: Int) {
     let store = try Store.open(at: path)
     let clock = SystemClock()
     let end = clock.steadyNanoseconds() + UInt64(length) * 1_000_000_000
@@ -98,24 +124,13 @@ private func soak(
     for writer in writers { try writer.compare(with: store) }
     try store.compact()
     try store.close()
-    let again = try Store.open(at: path)
-    for writer in writers { try writer.compare(with: again) }
-    try again.close()
-    let report = try Store.verify(at: path)
-    guard report.isOK else { throw Failure.failed("verify found \(report.findings)") }
-    // Threads of the store end a little after it.
-    Thread.sleep(forTimeInterval: 0.2)
-    var memory = ResidentMemory()
-    return SoakRound(
-        operationCount: Double(operations.load(ordering: .relaxed)),
-        searchCount: Double(searches.load(ordering: .relaxed)),
-        documentCount: Double(writers.reduce(0) { $0 + $1.documentCount }),
-        anonymousByteCount: Double(memory.byteCounts().anonymous),
-        descriptorCount: entryCount("/proc/self/fd"),
-        threadCount: entryCount("/proc/self/task"),
-        fileCount: Double(folder.files("store").count),
-        storedByteCount: Double(try folder.byteCount("store"))
-    )
+    return (operations.load(ordering: .relaxed), searches.load(ordering: .relaxed))
+}
+
+private func compareStore(at path: String, _ writers: [SoakWriter]) throws {
+    let store = try Store.open(at: path)
+    for writer in writers { try writer.compare(with: store) }
+    try store.close()
 }
 
 private func entryCount(_ path: String) -> Double {
