@@ -29,8 +29,8 @@ package struct BatchBuilder {
     private(set) var conditions: [Condition] = []
     /// What the operations so far made of each document; only kept up when a patch asks.
     var pending = PendingDocuments()
-    /// The norms of the vectors, in the order of the puts that have one.
-    private(set) var norms: [Float] = []
+    /// Of the vectors, in the order of the puts that have one.
+    private(set) var vectorFacts: [VectorFacts] = []
 
     /// What a put or delete expects of the document it meets.
     struct Condition: Sendable {
@@ -223,13 +223,13 @@ package struct BatchBuilder {
                 found: error.found
             )
         }
-        let norm = try vector.map { vector throws(StoreError) in
-            try validatedNorm(of: vector, collection)
+        let facts = try vector.map { vector throws(StoreError) in
+            VectorFacts(vector, norm: try validatedNorm(of: vector, collection))
         }
         try reserve(text.count + metadata.count + (vector?.count ?? 0) * 4 + id.count + 64)
         expect(expectedVersion)
         addsData = true
-        if let norm { norms.append(norm) }
+        if let facts { vectorFacts.append(facts) }
         writer.put(
             collectionID: collection.id,
             id: id,
@@ -327,5 +327,19 @@ package struct BatchBuilder {
             )
         }
         return try VectorMath.validatedNorm(of: vector, metric: collection.metric)
+    }
+}
+
+/// What is computed of a vector when it comes, while it is near: a checkpoint would have to fetch
+/// it once more.
+struct VectorFacts: Sendable {
+    let norm: Float
+    /// CRC-32C of the f32s.
+    let checksum: UInt32
+
+    /// - Parameter norm: what `VectorMath.norm` makes of it.
+    init(_ vector: UnsafeBufferPointer<Float>, norm: Float) {
+        self.norm = norm
+        checksum = CRC32C.value(UnsafeRawBufferPointer(vector))
     }
 }

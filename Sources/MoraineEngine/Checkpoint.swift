@@ -174,7 +174,7 @@ struct CheckpointBuilder: Sendable {
                 created: row.pointee.created,
                 updated: row.pointee.updated,
                 expiry: row.pointee.expiry,
-                vectorChecksum: vectorBytes(row).map { CRC32C.value($0) },
+                vectorChecksum: row.pointee.vector == nil ? nil : row.pointee.vectorChecksum,
                 body: row.pointee.body
             )
         }
@@ -192,13 +192,6 @@ struct CheckpointBuilder: Sendable {
             named: sealed.renamed,
             removals: sealed.removals
         )
-    }
-
-    private func vectorBytes(_ row: UnsafePointer<MemRow>) -> UnsafeRawBufferPointer? {
-        guard let vector = row.pointee.vector,
-            let shape = sealed.collections[row.pointee.collectionID]
-        else { return nil }
-        return UnsafeRawBufferPointer(start: vector, count: shape.dimensions * 4)
     }
 
     /// The collections that have vectors among the rows.

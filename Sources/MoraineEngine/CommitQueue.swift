@@ -31,8 +31,8 @@ final class CommitRequest: @unchecked Sendable {
     /// Gets its time when the commit gets its number.
     private(set) var payload: [UInt8]
     let operationCount: UInt32
-    /// The norms of the vectors, in the order of the puts that have one.
-    let norms: [Float]
+    /// Of the vectors, in the order of the puts that have one.
+    let vectorFacts: [VectorFacts]
     let conditions: [BatchBuilder.Condition]
     /// The collections that it was built with.
     let table: CollectionTable
@@ -51,7 +51,7 @@ final class CommitRequest: @unchecked Sendable {
         operationCount = UInt32(builder.operationCount)
         conditions = builder.conditions
         addsData = builder.addsData
-        norms = builder.norms
+        vectorFacts = builder.vectorFacts
         table = builder.base.table
         changes = builder.changes
         usedCollections = builder.usedCollections

@@ -7,6 +7,7 @@
 import MoraineBytes
 import MoraineFiles
 import MoraineFormat
+import MoraineVectors
 import Synchronization
 
 /// One row of a memtable: a put or a delete.
@@ -20,6 +21,8 @@ package struct MemRow: ~Copyable {
     package let vector: UnsafePointer<Float>?
     /// The vector's norm; 0 without vector.
     package let norm: Float
+    /// CRC-32C of the vector's f32s; 0 without vector.
+    let vectorChecksum: UInt32
     package let lsn: UInt64
     package let created: UInt64
     package let updated: UInt64
@@ -46,6 +49,12 @@ package struct MemRow: ~Copyable {
         let value = death.load(ordering: .acquiring)
         return value == .max ? nil : value
     }
+}
+
+/// A vector in a memtable.
+struct MemVector {
+    let start: UnsafePointer<Float>
+    let facts: VectorFacts
 }
 
 /// An append-only table of rows with a hash index.
@@ -125,6 +134,22 @@ package final class MemTable: @unchecked Sendable {
         arena.copy(bytes)
     }
 
+    /// As `adopt`, for a vector; `nil` when it has no numbers.
+    ///
+    /// - Parameter known: what was computed of it before.
+    func adopt(vector bytes: UnsafeRawBufferPointer, _ known: VectorFacts? = nil) -> MemVector? {
+        let floats = arena.copy(bytes).bindMemory(to: Float.self)
+        return floats.baseAddress.map { start in
+            let facts =
+                known
+                ?? VectorFacts(
+                    floats,
+                    norm: VectorMath.norm(start, dimensions: floats.count)
+                )
+            return MemVector(start: start, facts: facts)
+        }
+    }
+
     /// The newest row of a key, whether put or delete, whatever its LSN.
     package func newestRow(collectionID: UInt32, id: UnsafeRawBufferPointer) -> Int? {
         let hash = Self.hash(collectionID, id)
@@ -135,13 +160,12 @@ package final class MemTable: @unchecked Sendable {
     /// Adds a row and makes it the newest of its key.
     ///
     /// The pointers come from `adopt`.
-    package func add(
+    func add(
         collectionID: UInt32,
         isTombstone: Bool,
         id: UnsafeRawBufferPointer,
         body: UnsafeRawBufferPointer,
-        vector: UnsafePointer<Float>?,
-        norm: Float,
+        vector: MemVector?,
         lsn: UInt64,
         created: UInt64,
         updated: UInt64,
@@ -160,8 +184,9 @@ package final class MemTable: @unchecked Sendable {
                 isTombstone: isTombstone,
                 id: id,
                 body: body,
-                vector: vector,
-                norm: norm,
+                vector: vector?.start,
+                norm: vector?.facts.norm ?? 0,
+                vectorChecksum: vector?.facts.checksum ?? 0,
                 lsn: lsn,
                 created: created,
                 updated: updated,

@@ -77,7 +77,16 @@ struct StoreOpener {
         for case .failure(let error) in copies.copies { opened.notes.append(error) }
         if let torn = manifest.torn { opened.notes.append(torn) }
         for entry in state.segments {
-            var view = try view(of: entry, state, root)
+            let open = known[entry.id]?.segment
+            var view = try SegmentView(
+                entry,
+                state,
+                root,
+                fileSystem,
+                folder: folder,
+                cache: cache,
+                open: open?.entry == entry ? open : nil
+            )
             openIndexes(of: &view, state, root, &opened.notes)
             opened.segments.append(view)
             opened.floorDead[entry.id] = view.dead
@@ -88,49 +97,6 @@ struct StoreOpener {
         try replay(into: &opened)
         opened.nextFileID = max(opened.nextFileID, try highestFileID() + 1)
         return opened
-    }
-
-    private func view(of entry: SegmentEntry, _ state: StoreState, _ root: Root)
-        throws(StoreError) -> SegmentView
-    {
-        let segment: Segment
-        if let open = known[entry.id]?.segment, open.entry == entry {
-            segment = open
-        } else {
-            segment = try Segment(
-                fileSystem,
-                folder: folder,
-                storeID: root.storeID,
-                entry: entry,
-                cache: cache
-            )
-        }
-        var dead = DeadRows(rowCount: segment.files.rowCount)
-        if let deletions = state.deletions[entry.id] {
-            let read = try DeletionFile.read(
-                fileSystem: fileSystem,
-                root: folder,
-                segmentID: entry.id,
-                storeID: root.storeID,
-                reference: deletions.file,
-                rowCount: segment.files.rowCount
-            )
-            guard read.rows.count == deletions.deadRowCount, read.lsn <= state.floor else {
-                throw StoreError(
-                    .corrupted,
-                    "a deletion file is not the one that the manifest means",
-                    path: FileNames.path(
-                        folder,
-                        FileNames.deletions(entry.id, fileID: deletions.file.fileID)
-                    ),
-                    offset: 0,
-                    expected: "\(deletions.deadRowCount) dead rows as of \(state.floor)",
-                    found: "\(read.rows.count) as of \(read.lsn)"
-                )
-            }
-            dead = read.rows
-        }
-        return SegmentView(segment: segment, dead: dead)
     }
 
     /// Opens the derived files of a segment, as far as they are there and sound: the store does not

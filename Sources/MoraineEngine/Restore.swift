@@ -3,7 +3,6 @@
 import MoraineBytes
 package import MoraineFormat
 package import MoraineStorage
-import MoraineVectors
 
 /// A document as it stood in another store; the bytes are borrowed.
 package struct RestoredDocument {
@@ -79,13 +78,9 @@ extension Writer {
         try checkWritable()
         if manifest == nil { try start() }
         for document in documents {
-            var vector: UnsafePointer<Float>?
-            var norm: Float = 0
-            if let bytes = document.vector {
+            let vector = document.vector.flatMap { bytes in
                 precondition(bytes.count == collection.dimensions * 4)
-                let floats = active.adopt(bytes).bindMemory(to: Float.self)
-                vector = floats.baseAddress
-                if let vector { norm = VectorMath.norm(vector, dimensions: floats.count) }
+                return active.adopt(vector: bytes)
             }
             active.add(
                 collectionID: collection.id,
@@ -93,7 +88,6 @@ extension Writer {
                 id: active.adopt(document.id),
                 body: active.adopt(document.body),
                 vector: vector,
-                norm: norm,
                 lsn: document.version,
                 created: document.created,
                 updated: document.updated,

@@ -177,3 +177,56 @@ package struct SegmentView: Sendable {
     /// Its files that are mapped: keys, vectors and all that is derived from them.
     var mappedFileCount: Int { 1 + (segment.vectors == nil ? 0 : 1) + indexes.all.count }
 }
+
+extension SegmentView {
+    /// A segment that the manifest names, with its dead rows as of the floor.
+    ///
+    /// - Parameter open: the segment, when it is open already.
+    /// - Throws: `corrupted`, also where its deletion file is not the one that the manifest means.
+    init(
+        _ entry: SegmentEntry,
+        _ state: StoreState,
+        _ root: Root,
+        _ fileSystem: any FileSystem,
+        folder: String,
+        cache: BlockCache,
+        open: Segment? = nil
+    ) throws(StoreError) {
+        let segment: Segment
+        if let open {
+            segment = open
+        } else {
+            segment = try Segment(
+                fileSystem,
+                folder: folder,
+                storeID: root.storeID,
+                entry: entry,
+                cache: cache
+            )
+        }
+        self.init(segment: segment, dead: DeadRows(rowCount: segment.files.rowCount))
+        guard let deletions = state.deletions[entry.id] else { return }
+        let read = try DeletionFile.read(
+            fileSystem: fileSystem,
+            root: folder,
+            segmentID: entry.id,
+            storeID: root.storeID,
+            reference: deletions.file,
+            rowCount: segment.files.rowCount
+        )
+        guard read.rows.count == deletions.deadRowCount, read.lsn <= state.floor else {
+            throw StoreError(
+                .corrupted,
+                "a deletion file is not the one that the manifest means",
+                path: FileNames.path(
+                    folder,
+                    FileNames.deletions(entry.id, fileID: deletions.file.fileID)
+                ),
+                offset: 0,
+                expected: "\(deletions.deadRowCount) dead rows as of \(state.floor)",
+                found: "\(read.rows.count) as of \(read.lsn)"
+            )
+        }
+        dead = read.rows
+    }
+}

@@ -22,7 +22,7 @@ extension StoreCheck {
             if entry.vector != nil { count(FileNames.vector(entry.id)) }
             checkSegment(entry, root, cache)
             if let deletions = state.deletions[entry.id] {
-                checkDeletions(deletions, of: entry, root, floor: state.floor)
+                checkDeletions(deletions, of: entry, root)
             }
             doneByteCount += byteCount(of: entry)
             progress?(doneByteCount, totalByteCount)
@@ -145,8 +145,7 @@ extension StoreCheck {
     private mutating func checkDeletions(
         _ deletions: DeletionsEntry,
         of entry: SegmentEntry,
-        _ root: Root,
-        floor: UInt64
+        _ root: Root
     ) {
         count(FileNames.deletions(entry.id, fileID: deletions.file.fileID))
         var found: [Finding] = []
@@ -171,25 +170,16 @@ extension StoreCheck {
         do throws(StoreError) {
             var views: [SegmentView] = []
             for entry in state.segments {
-                let segment = try Segment(
-                    fileSystem,
-                    folder: folder,
-                    storeID: root.storeID,
-                    entry: entry,
-                    cache: cache
+                views.append(
+                    try SegmentView(
+                        entry,
+                        state,
+                        root,
+                        fileSystem,
+                        folder: folder,
+                        cache: cache
+                    )
                 )
-                var dead = DeadRows(rowCount: segment.files.rowCount)
-                if let deletions = state.deletions[entry.id] {
-                    dead = try DeletionFile.read(
-                        fileSystem: fileSystem,
-                        root: folder,
-                        segmentID: entry.id,
-                        storeID: root.storeID,
-                        reference: deletions.file,
-                        rowCount: segment.files.rowCount
-                    ).rows
-                }
-                views.append(SegmentView(segment: segment, dead: dead))
             }
             for index in views.indices { try checkAgainstOlder(views[index], views[..<index]) }
         } catch {

@@ -30,8 +30,11 @@ extension Writer {
         if segments.isEmpty || findInMemory(collectionID, id) != nil { return nil }
         return try KeyBytes.with(collection: collectionID, id: id) {
             key throws(StoreError) -> SegmentPlace? in
-            for (index, view) in segments.enumerated() {
-                if let entry = try view.segment.files.keys.find(key), !view.dead.isDead(entry.row) {
+            // By index: a copy of each view would count up all that it refers to, for each key.
+            for index in segments.indices {
+                if let entry = try segments[index].segment.files.keys.find(key),
+                    !segments[index].dead.isDead(entry.row)
+                {
                     return SegmentPlace(index: index, entry: entry)
                 }
             }

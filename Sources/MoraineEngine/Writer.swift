@@ -11,7 +11,6 @@ import MoraineFormat
 import MoraineLog
 import MoraineSegments
 import MoraineStorage
-import MoraineVectors
 
 /// A memtable that takes no more rows and is being written to a segment.
 struct SealedMemTable: Sendable {
@@ -306,7 +305,7 @@ final class Writer: @unchecked Sendable {
             let removedCount = try apply(
                 bytes,
                 count: request.operationCount,
-                norms: request.norms,
+                vectorFacts: request.vectorFacts,
                 lsn: lsn,
                 path: folder,
                 base: 0
@@ -329,13 +328,13 @@ final class Writer: @unchecked Sendable {
     ///
     /// All that can fail comes first: a commit is applied whole or not at all.
     ///
-    /// - Parameter norms: of the vectors, in the order of the puts; computed when `nil`.
+    /// - Parameter vectorFacts: in the order of the puts; computed when `nil`.
     /// - Returns: how many documents its deletes by prefix removed.
     @discardableResult
     func apply(
         _ payload: UnsafeRawBufferPointer,
         count: UInt32,
-        norms: [Float]? = nil,
+        vectorFacts: [VectorFacts]? = nil,
         lsn: UInt64,
         path: String,
         base: UInt64
@@ -344,15 +343,15 @@ final class Writer: @unchecked Sendable {
         let time = UInt64(littleEndian: payload.loadUnaligned(as: UInt64.self))
         var kills = KilledRows()
         var removedCount = 0
-        var norms = norms?[...]
+        var vectorFacts = vectorFacts?[...]
         try Self.forEachOperation(payload, count: count, path: path, base: base) {
             index,
             operation throws(StoreError) in
             switch operation {
             case .put(let put):
                 let created = end(put.collectionID, put.id, places[index], at: lsn, time, &kills)
-                let norm = put.vector == nil ? nil : norms?.popFirst()
-                add(put, norm: norm, lsn: lsn, created: created ?? time, updated: time)
+                let facts = put.vector == nil ? nil : vectorFacts?.popFirst()
+                add(put, facts, lsn: lsn, created: created ?? time, updated: time)
             case .delete(let collectionID, let id):
                 _ = end(collectionID, id, places[index], at: lsn, time, &kills)
                 active.add(
@@ -361,7 +360,6 @@ final class Writer: @unchecked Sendable {
                     id: active.adopt(id),
                     body: UnsafeRawBufferPointer(start: nil, count: 0),
                     vector: nil,
-                    norm: 0,
                     lsn: lsn,
                     created: time,
                     updated: time,
@@ -401,7 +399,9 @@ final class Writer: @unchecked Sendable {
         var places: [SegmentPlace?] = []
         var ranges: [Int: [SegmentRange]] = [:]
         var table = collections
+        var last: CollectionShape?
         func shape(_ id: UInt32) throws(StoreError) -> CollectionShape {
+            if let last, last.id == id { return last }
             guard let shape = table[id] else {
                 throw StoreError(
                     .corrupted,
@@ -412,6 +412,7 @@ final class Writer: @unchecked Sendable {
                     found: "id \(id)"
                 )
             }
+            last = shape
             return shape
         }
         try Self.forEachOperation(payload, count: count, path: path, base: base) {
@@ -441,6 +442,7 @@ final class Writer: @unchecked Sendable {
                 table = try changed(table, .renamed(id: id, name: name), path, base)
                 places.append(nil)
             case .dropCollection(let id):
+                last = nil
                 table = try changed(table, .dropped(id: id), path, base)
                 places.append(nil)
             case .deletePrefix(let collectionID, let prefix):
@@ -455,28 +457,19 @@ final class Writer: @unchecked Sendable {
 
     private func add(
         _ put: PutOperation,
-        norm known: Float?,
+        _ known: VectorFacts?,
         lsn: UInt64,
         created: UInt64,
         updated: UInt64
     ) {
         let active = active
-        var vector: UnsafePointer<Float>?
-        var norm: Float = 0
-        if let bytes = put.vector {
-            let floats = active.adopt(bytes).bindMemory(to: Float.self)
-            vector = floats.baseAddress
-            if let vector {
-                norm = known ?? VectorMath.norm(vector, dimensions: floats.count)
-            }
-        }
+        let vector = put.vector.flatMap { active.adopt(vector: $0, known) }
         active.add(
             collectionID: put.collectionID,
             isTombstone: false,
             id: active.adopt(put.id),
             body: active.adopt(put.body),
             vector: vector,
-            norm: norm,
             lsn: lsn,
             created: created,
             updated: updated,
