@@ -41,8 +41,8 @@ package enum DamageTrial {
         // Without compression blocks of other content lie at the same places; with it not.
         let pairs = try [Codec.none, .lz4].map { codec in
             (
-                store: try DamageStore(codec: codec, salt: 0, seed: 1),
-                other: try DamageStore(codec: codec, salt: 1, seed: 2)
+                store: try DamageStore(codec: codec, seed: 1),
+                other: try DamageStore(codec: codec, content: DamageStore.other, seed: 2)
             )
         }
         var report = DamageReport()
@@ -66,7 +66,7 @@ package enum DamageTrial {
     ///
     /// - Throws: `StoreError` when the store cannot even be made.
     package static func runOnEveryFile() throws -> DamageReport {
-        let store = try DamageStore(codec: .lz4, salt: 0, seed: 1)
+        let store = try DamageStore(codec: .lz4, seed: 1)
         var report = DamageReport()
         for (index, path) in store.paths.enumerated() {
             let byteCount = store.fileSystem.contents(of: path)?.count ?? 0
@@ -81,7 +81,7 @@ package enum DamageTrial {
         return report
     }
 
-    private static func check(
+    static func check(
         _ damage: FileDamage,
         _ damaged: SimulatedFileSystem,
         _ state: ModelState,

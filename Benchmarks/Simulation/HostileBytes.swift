@@ -141,7 +141,8 @@ private struct HostileFile {
             let count = Int(number(entry + 16, 8))
             guard count > 0, type != SectionType.checksumTable else { break }
             if SectionType.isSelfChecked(type) {
-                disturbBlock(start..<(start + count), &dice)
+                disturbBlock(start..<(start + count), entries, table, &dice)
+                seal(directory..<footer, seed, at: footer + 12)
                 break
             }
             // The beginning of a section is where its counts are.
@@ -178,7 +179,12 @@ private struct HostileFile {
     }
 
     /// Changes a block's header, or its payload where that is not compressed.
-    private mutating func disturbBlock(_ section: Range<Int>, _ dice: inout Dice) {
+    private mutating func disturbBlock(
+        _ section: Range<Int>,
+        _ entries: [Int],
+        _ table: Int,
+        _ dice: inout Dice
+    ) {
         var blocks: [(start: Int, stored: Int)] = []
         var start = section.lowerBound
         while start + DocumentBlockHeader.byteCount <= section.upperBound,
@@ -204,5 +210,16 @@ private struct HostileFile {
             seed.mixed(UInt64(block.start)),
             at: block.start + 4
         )
+        guard let index = entries.first(where: { number($0, 4) == UInt64(SectionType.blockIndex) })
+        else { return }
+        let content = Int(number(index + 8, 8))..<Int(number(index + 8, 8) + number(index + 16, 8))
+        let place = stride(
+            from: content.lowerBound,
+            to: content.upperBound,
+            by: BlockIndexEntry.byteCount
+        ).first { number($0, 8) == UInt64(block.start) }
+        guard let place else { return }
+        store(number(block.start + 4, 4), place + 24, 4)
+        sealSection(index, content, table: Int(number(table + 8, 8)))
     }
 }

@@ -72,7 +72,10 @@ package struct DocumentBlockHeader: Sendable, Equatable {
     /// Appends the 56 bytes of a block that stands at `offset` in the file.
     ///
     /// - Parameter seed: store and file.
-    package func encode(at offset: UInt64, seed: ChecksumSeed, into writer: inout ByteWriter) {
+    /// - Returns: the header's checksum.
+    package func encode(at offset: UInt64, seed: ChecksumSeed, into writer: inout ByteWriter)
+        -> UInt32
+    {
         var rest = ByteWriter(capacity: DocumentBlockHeader.byteCount)
         rest.writeUInt64(segmentID)
         rest.writeUInt32(blockNumber)
@@ -86,17 +89,25 @@ package struct DocumentBlockHeader: Sendable, Equatable {
         rest.writeUInt64(maxLSN)
         rest.writeUInt32(payloadChecksum)
         rest.writeUInt32(0)
+        let checksum = rest.withBytes { seed.mixed(offset).checksum($0) }
         writer.writeBytes(DocumentBlockHeader.magic)
-        writer.writeUInt32(rest.withBytes { seed.mixed(offset).checksum($0) })
+        writer.writeUInt32(checksum)
         writer.writeBytes(rest.finish())
+        return checksum
     }
 
     /// Reads 56 bytes that stand at `offset` in the file, and checks them.
     ///
     /// Offsets in errors count from the block's start.
-    package init(decoding bytes: UnsafeRawBufferPointer, at offset: UInt64, seed: ChecksumSeed)
-        throws(FormatError)
-    {
+    ///
+    /// - Parameter named: the checksum by which the index of blocks knows the header; `nil` where
+    ///   there is no index to ask.
+    package init(
+        decoding bytes: UnsafeRawBufferPointer,
+        at offset: UInt64,
+        seed: ChecksumSeed,
+        named: UInt32?
+    ) throws(FormatError) {
         var reader = ByteReader(bytes)
         let magic = try reader.readBytes(4, "magic")
         let checksum = try reader.readUInt32("headerChecksum")
@@ -109,6 +120,16 @@ package struct DocumentBlockHeader: Sendable, Equatable {
             at: 4,
             "headerChecksum"
         )
+        // Sound, and perhaps of another history of the same store.
+        if let named, checksum != named {
+            throw FormatError(
+                .mismatch,
+                at: 4,
+                field: "headerChecksum",
+                expected: hex(named),
+                found: hex(checksum)
+            )
+        }
         reader = ByteReader(rest)
         segmentID = try reader.readUInt64("segmentID")
         blockNumber = try reader.readUInt32("blockNumber")
@@ -140,7 +161,7 @@ package struct DocumentBlockHeader: Sendable, Equatable {
 
 /// One entry of the index of blocks.
 package struct BlockIndexEntry: Sendable, Equatable {
-    package static let byteCount = 24
+    package static let byteCount = 32
 
     package static let layout = [
         ByteField("offset", offset: 0, size: 8, type: "u64"),
@@ -148,6 +169,8 @@ package struct BlockIndexEntry: Sendable, Equatable {
         ByteField("rawByteCount", offset: 12, size: 4, type: "u32"),
         ByteField("firstRow", offset: 16, size: 4, type: "u32"),
         ByteField("recordCount", offset: 20, size: 4, type: "u32"),
+        ByteField("headerChecksum", offset: 24, size: 4, type: "u32"),
+        ByteField("reserved", offset: 28, size: 4, type: "u32"),
     ]
 
     package var offset: UInt64
@@ -155,19 +178,23 @@ package struct BlockIndexEntry: Sendable, Equatable {
     package var rawByteCount: UInt32
     package var firstRow: UInt32
     package var recordCount: UInt32
+    /// What binds the block to the index, and so to the footer and the manifest.
+    package var headerChecksum: UInt32
 
     package init(
         offset: UInt64,
         storedByteCount: UInt32,
         rawByteCount: UInt32,
         firstRow: UInt32,
-        recordCount: UInt32
+        recordCount: UInt32,
+        headerChecksum: UInt32
     ) {
         self.offset = offset
         self.storedByteCount = storedByteCount
         self.rawByteCount = rawByteCount
         self.firstRow = firstRow
         self.recordCount = recordCount
+        self.headerChecksum = headerChecksum
     }
 
     package func encode(into writer: inout ByteWriter) {
@@ -176,6 +203,8 @@ package struct BlockIndexEntry: Sendable, Equatable {
         writer.writeUInt32(rawByteCount)
         writer.writeUInt32(firstRow)
         writer.writeUInt32(recordCount)
+        writer.writeUInt32(headerChecksum)
+        writer.writeZeros(4)
     }
 
     package init(decoding reader: inout ByteReader) throws(FormatError) {
@@ -184,6 +213,8 @@ package struct BlockIndexEntry: Sendable, Equatable {
         rawByteCount = try reader.readUInt32("rawByteCount")
         firstRow = try reader.readUInt32("firstRow")
         recordCount = try reader.readUInt32("recordCount")
+        headerChecksum = try reader.readUInt32("headerChecksum")
+        try reader.readZeros(4, "reserved")
     }
 
     /// True for a block of tombstones.

@@ -43,8 +43,10 @@ final class DocumentSource {
     private(set) var removals: [Removal] = []
     /// False when there may be removals that cannot be read.
     private(set) var hasAllRemovals = false
-    /// True when frame, index and the small sections verify: nothing beside blocks is missing.
+    /// True when frame and the small sections verify: nothing beside blocks is missing.
     private(set) var isFramed = false
+    /// The checksum of each block's header by the block's place; `nil` when no index says.
+    private var headerChecksums: [UInt64: UInt32]?
     /// The documents in the order of their rows, and the tombstones in the order of their keys.
     private(set) var documents: [StreamPart] = []
     private(set) var tombstones: [StreamPart] = []
@@ -123,6 +125,25 @@ final class DocumentSource {
             }
             hasAllRemovals = true
         }
+        do throws(StoreError) {
+            let section = try sealed.requiredSection(SectionType.blockIndex)
+            headerChecksums = try decode(section, Self.readIndex)
+        } catch {
+            // What is in the blocks is not less for that.
+            note(Finding(error, .structure, file: name))
+        }
+    }
+
+    private static func readIndex(_ bytes: UnsafeRawBufferPointer) throws(FormatError)
+        -> [UInt64: UInt32]
+    {
+        var reader = ByteReader(bytes)
+        var checksums: [UInt64: UInt32] = [:]
+        while !reader.isAtEnd {
+            let entry = try BlockIndexEntry(decoding: &reader)
+            checksums[entry.offset] = entry.headerChecksum
+        }
+        return checksums
     }
 
     private func attempt(_ body: () throws(StoreError) -> Void) {
@@ -152,7 +173,8 @@ final class DocumentSource {
 
     /// Finds the blocks; call once, after `learn`.
     ///
-    /// The index is not needed: a block's header says what it is, and is bound to its place.
+    /// The index is not needed: a block's header says what it is, and is bound to its place. Where
+    /// there is one, it says which of the blocks are this file's.
     ///
     /// - Parameter tombstoneCount: how many there must be, when the manifest says.
     func findBlocks(tombstoneCount: UInt64?) throws(StoreError) {
@@ -250,8 +272,13 @@ final class DocumentSource {
     private func place(_ bytes: UnsafeRawBufferPointer, at offset: UInt64)
         -> (BlockPlace, DocumentBlockHeader, UInt64)?
     {
-        guard let header = try? DocumentBlockHeader(decoding: bytes, at: offset, seed: seed),
-            header.segmentID == segmentID, header.recordCount > 0,
+        guard
+            let header = try? DocumentBlockHeader(
+                decoding: bytes,
+                at: offset,
+                seed: seed,
+                named: nil
+            ), isNamed(bytes, at: offset), header.segmentID == segmentID, header.recordCount > 0,
             header.rawByteCount <= UInt32(FormatLimits.rawBlockByteCount),
             header.recordCount <= header.rawByteCount / 5,
             UInt64(header.storedByteCount) <= byteCount - offset - 56
@@ -264,6 +291,25 @@ final class DocumentSource {
             isTombstones: header.kind == .tombstones
         )
         return (place, header, offset + 56 + UInt64(header.storedByteCount))
+    }
+
+    /// False for a header that is sound and not the one that the index names: of a copy of the
+    /// store that went on by itself, or bytes of a document.
+    private func isNamed(_ header: UnsafeRawBufferPointer, at offset: UInt64) -> Bool {
+        guard let headerChecksums else { return true }
+        let found = UInt32(littleEndian: header.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+        let named = headerChecksums[offset]
+        if found == named { return true }
+        note(
+            Finding(
+                .mismatch,
+                file: name,
+                offset: offset + 4,
+                expected: named.map { "headerChecksum \(hex($0))" } ?? "no block",
+                found: hex(found)
+            )
+        )
+        return false
     }
 
     /// True when the payload behind a header matches its checksum: what is missing must be known
@@ -340,7 +386,8 @@ final class DocumentSource {
         let header = try DocumentBlockHeader(
             decoding: UnsafeRawBufferPointer(rebasing: bytes[..<count]),
             at: place.offset,
-            seed: seed
+            seed: seed,
+            named: headerChecksums?[place.offset]
         )
         let payload = UnsafeRawBufferPointer(rebasing: bytes[count...])
         try expectChecksum(

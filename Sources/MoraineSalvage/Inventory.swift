@@ -48,8 +48,8 @@ struct Inventory {
     /// The store that most headers name.
     let storeID: StoreID
     /// Every file of that store, or that may be one, by name.
-    let files: [FoundFile]
-    let findings: [Finding]
+    private(set) var files: [FoundFile]
+    private(set) var findings: [Finding]
     /// The segment that a `.key` or `.del` file is of, by its file id, as the names say.
     private let segments: [UInt64: UInt64]
 
@@ -145,6 +145,33 @@ struct Inventory {
     /// The files of one kind that belong to a segment.
     func files(_ kind: FileKind, ofSegment id: UInt64) -> [FoundFile] {
         files(kind).filter { segments[$0.fileID] == id }
+    }
+
+    /// Leaves out sealed files that are whole and not those that the manifest means: of a copy of
+    /// the store that went on by itself.
+    ///
+    /// - Parameter footerChecksums: of the files that edits name, by file id.
+    mutating func leaveOutStrangers(_ footerChecksums: [UInt64: UInt32]) {
+        let all = files
+        files = []
+        for file in all {
+            // A footer that is damaged says nothing; what stands before it proves itself.
+            guard let footer = footer(file), let named = footerChecksums[footer.fileID],
+                let found = reference(file)?.footerChecksum, found != named
+            else {
+                files.append(file)
+                continue
+            }
+            findings.append(
+                Finding(
+                    .mismatch,
+                    file: file.name,
+                    offset: file.byteCount - 8,
+                    expected: "footerChecksum \(hex(named))",
+                    found: hex(found)
+                )
+            )
+        }
     }
 
     /// Opens a file by the name that it has.

@@ -16,6 +16,8 @@ struct ManifestFacts {
     private(set) var guide = SalvageReport.Guide.files
     /// Every segment that a verified edit names, by id.
     private(set) var segments: [UInt64: SegmentEntry] = [:]
+    /// The checksum of the footer of each sealed file that a verified edit names, by file id.
+    private(set) var footerChecksums: [UInt64: UInt32] = [:]
     /// Collections as the newest verified edit names them.
     private(set) var collections: [UInt32: CollectionShape] = [:]
     /// Collections that a verified edit takes away.
@@ -168,7 +170,13 @@ struct ManifestFacts {
 
     private mutating func learn(_ edit: ManifestEdit) {
         switch edit {
-        case .segment(let entry): segments[entry.id] = entry
+        case .segment(let entry):
+            segments[entry.id] = entry
+            for file in [entry.document, entry.key, entry.vector].compactMap({ $0 }) {
+                footerChecksums[file.fileID] = file.footerChecksum
+            }
+        case .deletions(let entry):
+            footerChecksums[entry.file.fileID] = entry.file.footerChecksum
         case .collection(let shape, _): collections[shape.id] = shape
         case .collectionRenamed(let id, let name):
             collections[id] = collections[id]?.renamed(name)
@@ -176,7 +184,7 @@ struct ManifestFacts {
         case .floor(let lsn, _): floor = max(floor, lsn)
         case .log(let entry): logs[entry.sequence] = entry
         case .logDropped(let sequence): logs[sequence] = nil
-        case .counters, .deletions, .segmentDropped, .derived, .derivedDropped:
+        case .counters, .segmentDropped, .derived, .derivedDropped:
             return
         }
     }

@@ -33,8 +33,10 @@ package enum Salvager {
         let fileSystem = options.fileSystem
         try refuseWriter(damaged, fileSystem)
         try checkTarget(target, damaged, fileSystem)
-        let inventory = try Inventory(fileSystem, folder: trimmed(damaged))
-        let sources = try Sources(inventory, limit)
+        var inventory = try Inventory(fileSystem, folder: trimmed(damaged))
+        let facts = try ManifestFacts(inventory)
+        inventory.leaveOutStrangers(facts.footerChecksums)
+        let sources = try Sources(inventory, facts, limit)
         var store = try NewStore(
             at: trimmed(target),
             options: options,
@@ -113,8 +115,8 @@ struct Sources {
     var shapes: CollectionShapes
     private(set) var findings: [Finding] = []
 
-    init(_ inventory: Inventory, _ limit: ReadLimit?) throws(StoreError) {
-        facts = try ManifestFacts(inventory)
+    init(_ inventory: Inventory, _ facts: ManifestFacts, _ limit: ReadLimit?) throws(StoreError) {
+        self.facts = facts
         segments = try Self.segments(inventory, facts, limit)
         let floor =
             facts.state?.floor ?? segments.reduce(facts.floor) { max($0, $1.floor) }

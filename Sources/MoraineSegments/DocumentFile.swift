@@ -251,7 +251,8 @@ package final class DocumentFile: Sendable {
         let header = try DocumentBlockHeader(
             decoding: UnsafeRawBufferPointer(rebasing: bytes[..<DocumentBlockHeader.byteCount]),
             at: entry.offset,
-            seed: file.layout.seed
+            seed: file.layout.seed,
+            named: entry.headerChecksum
         )
         guard header.segmentID == segmentID, header.blockNumber == number,
             header.firstRow == entry.firstRow, header.recordCount == entry.recordCount,

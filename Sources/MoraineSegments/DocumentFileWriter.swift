@@ -7,7 +7,7 @@ package import MoraineStorage
 
 /// Writes a `.doc` file: documents and tombstones in key order, then index and schema.
 ///
-/// One thread at a time. Memory: one block, 24 bytes for each block written, and the compressed
+/// One thread at a time. Memory: one block, 32 bytes for each block written, and the compressed
 /// tombstones, which stand behind the documents.
 package final class DocumentFileWriter {
     private let file: SealedFileWriter
@@ -256,7 +256,7 @@ package final class DocumentFileWriter {
         let offset = file.offset + UInt64(bytes.count)
         var header = block.header
         header.blockNumber = blockCount
-        header.encode(at: offset, seed: seed, into: &bytes)
+        let checksum = header.encode(at: offset, seed: seed, into: &bytes)
         try file.append(bytes)
         try file.append(block.payload)
         BlockIndexEntry(
@@ -264,7 +264,8 @@ package final class DocumentFileWriter {
             storedByteCount: header.storedByteCount,
             rawByteCount: header.rawByteCount,
             firstRow: header.firstRow,
-            recordCount: header.recordCount
+            recordCount: header.recordCount,
+            headerChecksum: checksum
         ).encode(into: &index)
         blockCount += 1
     }

@@ -26,4 +26,16 @@ struct DamageTests {
         #expect(counts.count > 300 && counts.reportedCount == counts.count)
         #expect(report.kinds["missing"]?.count == report.kinds["missing"]?.reportedCount)
     }
+
+    /// As from a backup that somebody went on with: same ids, same layout, sound in themselves.
+    @Test func nothingOfADivergedCopyIsBelieved() throws {
+        let report = try DamageTrial.runOnDivergedCopies()
+        for failure in report.failures.prefix(5) { Issue.record("\(failure)") }
+        let files = ["ROOT", "mman", "doc", "key", "vec", "del", "q8", "gr", "col"]
+        #expect(report.files.keys.sorted() == files.sorted())
+        for kind in ["file of another store", "block of another store"] {
+            let counts = try #require(report.kinds[kind])
+            #expect(counts.count > 12 && counts.reportedCount == counts.count, "\(kind)")
+        }
+    }
 }

@@ -95,7 +95,8 @@ extension GoldenCase {
         storedByteCount: blockHeader.storedByteCount,
         rawByteCount: blockHeader.rawByteCount,
         firstRow: 0,
-        recordCount: 2
+        recordCount: 2,
+        headerChecksum: 0x2732_09DF
     )
 
     private static let schema = [SegmentCollection(shape: notes, firstRow: 0, rowCount: 2)]
@@ -157,9 +158,14 @@ extension GoldenCase {
             title: "Block header",
             table: ("document.md", "Block header"),
             isChecksummed: true,
-            encode: { written { blockHeader.encode(at: 64, seed: fileSeed, into: &$0) } },
+            encode: { written { _ = blockHeader.encode(at: 64, seed: fileSeed, into: &$0) } },
             decode: { bytes throws(FormatError) in
-                try DocumentBlockHeader(decoding: bytes, at: 64, seed: fileSeed) == blockHeader
+                try DocumentBlockHeader(
+                    decoding: bytes,
+                    at: 64,
+                    seed: fileSeed,
+                    named: indexEntry.headerChecksum
+                ) == blockHeader
             }
         ),
         GoldenCase(

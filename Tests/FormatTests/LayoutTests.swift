@@ -92,7 +92,7 @@ import Testing
         heading: "Block header",
         layout: DocumentBlockHeader.layout,
         bytes: encode {
-            DocumentBlockHeader(
+            _ = DocumentBlockHeader(
                 segmentID: 1,
                 blockNumber: 2,
                 firstRow: 3,
@@ -122,12 +122,13 @@ import Testing
                 storedByteCount: 2,
                 rawByteCount: 3,
                 firstRow: 4,
-                recordCount: 5
+                recordCount: 5,
+                headerChecksum: 6
             ).encode(into: &$0)
         },
         values: [
             "offset": 1, "storedByteCount": 2, "rawByteCount": 3, "firstRow": 4,
-            "recordCount": 5,
+            "recordCount": 5, "headerChecksum": 6, "reserved": 0,
         ]
     )
 

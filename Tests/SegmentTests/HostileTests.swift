@@ -179,7 +179,8 @@ private struct OpenedFile {
         )
         for _ in 0..<400 {
             var file = good
-            let entry = index[random.below(index.count)]
+            let number = random.below(index.count)
+            let entry = index[number]
             let start = Int(entry.offset) - 64
             let size = Int(entry.storedByteCount)
             for _ in 0...random.below(3) {
@@ -189,29 +190,27 @@ private struct OpenedFile {
                 let at = headers ? start + 8 + random.below(48) : start + 56 + max(0, inPayload)
                 file.sections[0].bytes[at] = UInt8(random.below(256))
             }
-            reseal(&file.sections[0].bytes, start, entry, fixture.storeID)
+            reseal(&file, number, entry)
             use(fixture, try file.seal())
         }
     }
 
-    private func reseal(
-        _ bytes: inout [UInt8],
-        _ start: Int,
-        _ entry: BlockIndexEntry,
-        _ storeID: StoreID
-    ) {
-        func store(_ value: UInt32, _ at: Int) {
-            withUnsafeBytes(of: value.littleEndian) { source in
-                for place in 0..<4 { bytes[at + place] = source[place] }
+    /// Makes the checksums of a block right again, up to the index.
+    private func reseal(_ file: inout OpenedFile, _ number: Int, _ entry: BlockIndexEntry) {
+        func store(_ value: UInt32, _ section: Int, _ at: Int) {
+            withUnsafeBytes(of: value.littleEndian) {
+                file.sections[section].bytes.replaceSubrange(at..<(at + 4), with: $0)
             }
         }
+        let start = Int(entry.offset) - FileHeader.byteCount
         let payload = (start + 56)..<(start + 56 + Int(entry.storedByteCount))
-        store(bytes[payload].withUnsafeBytes { CRC32C.value($0) }, start + 48)
-        let seed = storeID.seed.mixed(7).mixed(entry.offset)
-        store(
-            bytes[(start + 8)..<(start + 56)].withUnsafeBytes { seed.checksum($0) },
-            start + 4
-        )
+        store(file.sections[0].bytes[payload].withUnsafeBytes { CRC32C.value($0) }, 0, start + 48)
+        let seed = file.fixture.storeID.seed.mixed(7).mixed(entry.offset)
+        let checksum = file.sections[0].bytes[(start + 8)..<(start + 56)].withUnsafeBytes {
+            seed.checksum($0)
+        }
+        store(checksum, 0, start + 4)
+        store(checksum, 1, number * BlockIndexEntry.byteCount + 24)
     }
 
     /// Reads all that can be read.
@@ -297,7 +296,7 @@ private struct OpenedFile {
             file.sections[0].bytes.replaceSubrange(24..<28, with: $0)
             file.sections[1].bytes.replaceSubrange(20..<24, with: $0)
         }
-        reseal(&file.sections[0].bytes, 0, entry, fixture.storeID)
+        reseal(&file, 0, entry)
         let reference = try file.seal()
         #expect(throws: StoreError.self) {
             try DocumentFile(

@@ -1006,7 +1006,7 @@ BlockHeader = namedtuple(
     "magic headerChecksum segmentID blockNumber firstRow recordCount codec kind flags "
     "rawByteCount storedByteCount maxLSN payloadChecksum reserved",
 )
-BLOCK_INDEX_ENTRY = struct.Struct("<QIIII")
+BLOCK_INDEX_ENTRY = struct.Struct("<QIIIIII")
 DOCUMENT_BLOCK, TOMBSTONE_BLOCK = 1, 2
 NO_ROW = U32_MAX
 DocumentRecord = namedtuple(
@@ -1087,11 +1087,11 @@ class DocumentFile:
         for number, entry in enumerate(index):
             at = entry[0]
             if (at - self.blocks_offset) % 8 or not free <= at <= self.blocks_end - 56:
-                raise Damage(self.file, offset + number * 24, "block index: misplaced block")
+                raise Damage(self.file, offset + number * 32, "block index: misplaced block")
             self.sealed.check_zeros(free, at)
             header = self.block_header(at, number)
             if entry[1:] != (header.storedByteCount, header.rawByteCount, header.firstRow,
-                             header.recordCount):
+                             header.recordCount, header.headerChecksum, 0):
                 raise Damage(self.file, at, f"block {number}: index and header differ")
             if header.kind < kind:
                 raise Damage(self.file, at, f"block {number}: documents behind tombstones")

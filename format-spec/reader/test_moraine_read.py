@@ -152,9 +152,9 @@ def document_file(segment, blocks, schema, low, high, removals=b""):
         row = first_row if kind == 1 else 0xFFFFFFFF
         fields = struct.pack("<QIIIBBHIIQII", segment, number, row, len(rows), codec, kind, 0,
                              len(raw), len(stored), max(r.lsn for r in rows), crc((), stored), 0)
-        content += b"MBLK" + struct.pack("<I", crc((*LOW_HIGH, segment, at), fields))
-        content += fields + stored
-        index += struct.pack("<QIIII", at, len(stored), len(raw), row, len(rows))
+        checksum = crc((*LOW_HIGH, segment, at), fields)
+        content += b"MBLK" + struct.pack("<I", checksum) + fields + stored
+        index += struct.pack("<QIIIIII", at, len(stored), len(raw), row, len(rows), checksum, 0)
         first_row += len(rows) if kind == 1 else 0
     sections = [(1, 0, content), (2, 0, index), (3, 0, schema)]
     ends = expiries([r for _, rows in blocks for r in rows if isinstance(r, Row)])

@@ -115,9 +115,10 @@ private func describeDocuments(_ walk: inout SealedWalk, _ store: InspectedStore
     let end = section.map { $0.offset &+ $0.byteCount } ?? walk.file.byteCount
     var offset = section?.offset ?? UInt64(FileHeader.byteCount)
     var fault: StoreError?
+    let named = walk.blockChecksums()
     while fault == nil, offset < end {
         do throws(StoreError) {
-            let header = try readBlock(walk, at: offset)
+            let header = try readBlock(walk, at: offset, named: named[offset])
             blocks.append(.object([("offset", .number(offset))] + header.fields))
             let count = UInt64(DocumentBlockHeader.byteCount) + UInt64(header.storedByteCount)
             offset += (count + 7) & ~7
@@ -161,14 +162,32 @@ private func describeExpiries(_ walk: inout SealedWalk, _ schema: [SegmentCollec
     if let expiries { walk.append("expiries", .list(expiries)) }
 }
 
+extension SealedWalk {
+    /// The checksum of each block's header, by the block's place; empty where no index says.
+    func blockChecksums() -> [UInt64: UInt32] {
+        let index = try? section(SectionType.blockIndex) { bytes throws(FormatError) in
+            var reader = ByteReader(bytes)
+            var checksums: [UInt64: UInt32] = [:]
+            while !reader.isAtEnd {
+                let entry = try BlockIndexEntry(decoding: &reader)
+                checksums[entry.offset] = entry.headerChecksum
+            }
+            return checksums
+        }
+        return index ?? [:]
+    }
+}
+
 /// The header of a block whose header and payload match their checksums.
-func readBlock(_ walk: SealedWalk, at offset: UInt64) throws(StoreError)
+///
+/// - Parameter named: the header's checksum as the index has it, where that says.
+func readBlock(_ walk: SealedWalk, at offset: UInt64, named: UInt32?) throws(StoreError)
     -> DocumentBlockHeader
 {
     let seed = walk.header.storeID.seed.mixed(walk.header.fileID)
     let count = DocumentBlockHeader.byteCount
     let header = try walk.file.decode(at: offset, count: count) { bytes throws(FormatError) in
-        try DocumentBlockHeader(decoding: bytes, at: offset, seed: seed)
+        try DocumentBlockHeader(decoding: bytes, at: offset, seed: seed, named: named)
     }
     try walk.file.decode(
         at: offset + UInt64(count),

@@ -198,10 +198,11 @@ extension Anatomy {
     {
         var offset = start
         let head = UInt64(DocumentBlockHeader.byteCount)
+        let named = sealed.blockChecksums()
         while offset < end, !isBehind(offset) {
             let header: DocumentBlockHeader
             do throws(StoreError) {
-                header = try readBlock(sealed, at: offset)
+                header = try readBlock(sealed, at: offset, named: named[offset])
             } catch {
                 _ = store.damage(error)
                 let place = offset

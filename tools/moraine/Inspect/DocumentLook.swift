@@ -18,6 +18,8 @@ struct DocumentLook {
         let storedByteCount: UInt32
         let firstRow: UInt32
         let recordCount: UInt32
+        /// As the index has it.
+        let headerChecksum: UInt32?
     }
 
     /// Finds the blocks by the index, or one after the other when there is no sound one.
@@ -45,7 +47,8 @@ struct DocumentLook {
                         offset: entry.offset,
                         storedByteCount: entry.storedByteCount,
                         firstRow: entry.firstRow,
-                        recordCount: entry.recordCount
+                        recordCount: entry.recordCount,
+                        headerChecksum: entry.headerChecksum
                     )
                 )
             }
@@ -60,13 +63,14 @@ struct DocumentLook {
         var places: [Place] = []
         while offset < end {
             do throws(StoreError) {
-                let header = try readBlock(walk, at: offset)
+                let header = try readBlock(walk, at: offset, named: nil)
                 places.append(
                     Place(
                         offset: offset,
                         storedByteCount: header.storedByteCount,
                         firstRow: header.firstRow,
-                        recordCount: header.recordCount
+                        recordCount: header.recordCount,
+                        headerChecksum: nil
                     )
                 )
                 let count = UInt64(DocumentBlockHeader.byteCount) + UInt64(header.storedByteCount)
@@ -172,7 +176,7 @@ struct DocumentLook {
     }
 
     private func block(_ place: Place) throws(StoreError) -> DecodedBlock {
-        let header = try readBlock(walk, at: place.offset)
+        let header = try readBlock(walk, at: place.offset, named: place.headerChecksum)
         let start = place.offset + UInt64(DocumentBlockHeader.byteCount)
         let path = walk.file.file.path
         return try walk.file.decode(at: start, count: Int(header.storedByteCount)) {
