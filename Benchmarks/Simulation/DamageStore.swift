@@ -38,6 +38,8 @@ struct DamageStore {
     /// Copies made on the way, oldest first.
     private(set) var earlier: [SimulatedFileSystem] = []
     private(set) var state = ModelState()
+    /// What it held before each commit.
+    private(set) var history: [ModelState] = []
     /// The files of the store, in byte order of their paths.
     private(set) var paths: [String] = []
 
@@ -150,6 +152,7 @@ struct DamageStore {
         try engine.commit { builder throws(StoreError) in
             for operation in operations { try operation.add(to: &builder) }
         }
+        history.append(state)
         state = state.applying(operations, wall: wall)
     }
 

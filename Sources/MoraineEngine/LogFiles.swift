@@ -6,6 +6,13 @@ package import MoraineFormat
 package import MoraineLog
 package import MoraineStorage
 
+extension LogEntry {
+    /// For errors.
+    fileprivate var description: String {
+        "epoch \(epoch), incarnation \(hexadecimal(incarnation, count: 16)), first LSN \(firstLSN)"
+    }
+}
+
 package enum LogFiles {
     /// The smallest log file that is ever made.
     package static let minimumByteCount: UInt64 = 65_536
@@ -70,15 +77,15 @@ package enum LogFiles {
                 storeID: root.storeID,
                 fileID: entry.sequence
             )
-            guard link.header.firstNumber == entry.firstLSN, link.header.epoch == entry.epoch
-            else {
+            let found = LogEntry(link.header)
+            guard found == entry else {
                 throw StoreError(
                     .corrupted,
                     "a log file is not the one that the manifest names",
                     path: path,
                     offset: 64,
-                    expected: "epoch \(entry.epoch), first LSN \(entry.firstLSN)",
-                    found: "epoch \(link.header.epoch), first LSN \(link.header.firstNumber)"
+                    expected: entry.description,
+                    found: found.description
                 )
             }
             links.append(link)

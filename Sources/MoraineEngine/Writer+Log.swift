@@ -185,10 +185,7 @@ extension Writer {
             try log.flush()
         }
         writer.confirm(upTo: outcome.lastNumber)
-        next.logs =
-            kept + [
-                LogEntry(sequence: header.fileID, epoch: newRoot.epoch, firstLSN: first)
-            ]
+        next.logs = kept + [LogEntry(header)]
         return CarriedLog(log: writer, keptByteCount: kept.isEmpty ? 0 : closedLogByteCount)
     }
 
@@ -275,11 +272,10 @@ extension Writer {
             logCapacity = capacityBefore
             throw error
         }
-        let entry = LogEntry(sequence: sequence, epoch: root.epoch, firstLSN: lastLSN + 1)
         do throws(StoreError) {
             // DURABLE: the manifest knows the file before it takes its first commit, so that a
             // missing file is noticed.
-            try commitEdits([.log(entry)])
+            try commitEdits([.log(LogEntry(header))])
         } catch {
             next.file.close()
             logCapacity = capacityBefore

@@ -44,11 +44,24 @@ package struct LogEntry: Sendable, Equatable {
     package let epoch: UInt64
     /// The number that its first commit has.
     package let firstLSN: UInt64
+    /// Its writer's: what tells it from a log file of a copy of the store that went on by itself.
+    package let incarnation: UInt64
 
-    package init(sequence: UInt64, epoch: UInt64, firstLSN: UInt64) {
+    package init(sequence: UInt64, epoch: UInt64, firstLSN: UInt64, incarnation: UInt64) {
         self.sequence = sequence
         self.epoch = epoch
         self.firstLSN = firstLSN
+        self.incarnation = incarnation
+    }
+
+    /// What a manifest says of the file with that head.
+    package init(_ header: LogHeader) {
+        self.init(
+            sequence: header.fileID,
+            epoch: header.epoch,
+            firstLSN: header.firstNumber,
+            incarnation: header.incarnation
+        )
     }
 }
 
@@ -132,6 +145,7 @@ extension ManifestEdit {
             writer.writeVarint(entry.sequence)
             writer.writeVarint(entry.epoch)
             writer.writeVarint(entry.firstLSN)
+            writer.writeUInt64(entry.incarnation)
         case .logDropped(let sequence):
             writer.writeUInt8(Tag.logDropped.rawValue)
             writer.writeVarint(sequence)
@@ -192,7 +206,8 @@ extension ManifestEdit {
                 LogEntry(
                     sequence: sequence,
                     epoch: epoch,
-                    firstLSN: try reader.readNumber("firstLSN")
+                    firstLSN: try reader.readNumber("firstLSN"),
+                    incarnation: try reader.readUInt64("incarnation")
                 )
             )
         case .logDropped: return .logDropped(sequence: try reader.readNumber("sequence"))

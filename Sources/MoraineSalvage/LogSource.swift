@@ -154,6 +154,16 @@ struct LogSource {
         defer { file.close() }
         do throws(StoreError) {
             let header = try head(of: found, file)
+            if let entry = facts.logs[found.fileID], entry.incarnation != header.incarnation {
+                throw StoreError(
+                    .corrupted,
+                    "the log file is of a copy of the store that went on by itself",
+                    path: found.name,
+                    offset: 72,
+                    expected: "incarnation \(hexadecimal(entry.incarnation, count: 16))",
+                    found: hexadecimal(header.incarnation, count: 16)
+                )
+            }
             return Link(
                 found: found,
                 header: header,
@@ -166,7 +176,8 @@ struct LogSource {
         }
         var epoch: UInt64 = 0
         if case .log(let named, _) = found.place { epoch = named }
-        for incarnation in incarnations.sorted() {
+        let named = facts.logs[found.fileID].map { [$0.incarnation] }
+        for incarnation in named ?? incarnations.sorted() {
             let header = LogHeader(
                 kind: .log,
                 storeID: inventory.storeID,

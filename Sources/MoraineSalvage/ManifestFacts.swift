@@ -182,7 +182,9 @@ struct ManifestFacts {
             collections[id] = collections[id]?.renamed(name)
         case .collectionDropped(let id): droppedCollections.insert(id)
         case .floor(let lsn, _): floor = max(floor, lsn)
-        case .log(let entry): logs[entry.sequence] = entry
+        case .log(let entry):
+            logs[entry.sequence] = entry
+            incarnations.insert(entry.incarnation)
         case .logDropped(let sequence): logs[sequence] = nil
         case .counters, .segmentDropped, .derived, .derivedDropped:
             return

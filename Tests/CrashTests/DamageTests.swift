@@ -31,7 +31,7 @@ struct DamageTests {
     @Test func nothingOfADivergedCopyIsBelieved() throws {
         let report = try DamageTrial.runOnDivergedCopies()
         for failure in report.failures.prefix(5) { Issue.record("\(failure)") }
-        let files = ["ROOT", "mman", "doc", "key", "vec", "del", "q8", "gr", "col"]
+        let files = ["ROOT", "mman", "mwal", "doc", "key", "vec", "del", "q8", "gr", "col"]
         #expect(report.files.keys.sorted() == files.sorted())
         for kind in ["file of another store", "block of another store"] {
             let counts = try #require(report.kinds[kind])

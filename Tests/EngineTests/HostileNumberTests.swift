@@ -170,13 +170,7 @@ struct HostileNumberTests {
                 )
                 try head.encode().withUnsafeBytes { try file.writeAll($0, at: 0) }
                 var state = state
-                state.logs = [
-                    LogEntry(
-                        sequence: entry.sequence,
-                        epoch: head.epoch,
-                        firstLSN: head.firstNumber
-                    )
-                ]
+                state.logs = [LogEntry(head)]
                 if field == 1 {
                     try disk.rename(
                         path,
@@ -283,7 +277,8 @@ extension LogEntry {
         LogEntry(
             sequence: sequence ?? self.sequence,
             epoch: epoch ?? self.epoch,
-            firstLSN: firstLSN ?? self.firstLSN
+            firstLSN: firstLSN ?? self.firstLSN,
+            incarnation: incarnation
         )
     }
 }

@@ -321,7 +321,10 @@ extension GoldenCase {
                 )
             )
         ),
-        ("Log", .log(LogEntry(sequence: 9, epoch: 3, firstLSN: 300))),
+        (
+            "Log",
+            .log(LogEntry(sequence: 9, epoch: 3, firstLSN: 300, incarnation: 0x0102_0304_0506_0708))
+        ),
         ("Log dropped", .logDropped(sequence: 8)),
         ("Floor", .floor(lsn: 299, commitTime: time)),
     ]

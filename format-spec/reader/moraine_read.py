@@ -797,7 +797,7 @@ Collection = namedtuple("Collection", "id name dimensions metric createdLSN")
 NamedFile = namedtuple("NamedFile", "kind fileID byteCount footerChecksum")
 Segment = namedtuple("Segment", "id rowCount tombstoneCount minLSN maxLSN inputs files")
 Deletions = namedtuple("Deletions", "segment fileID byteCount footerChecksum deadRowCount")
-NamedLog = namedtuple("NamedLog", "sequence epoch firstLSN")
+NamedLog = namedtuple("NamedLog", "sequence epoch firstLSN incarnation")
 Counters = namedtuple("Counters", "nextFileID nextCollectionID")
 LogDropped = namedtuple("LogDropped", "sequence")
 SegmentDropped = namedtuple("SegmentDropped", "segment")
@@ -856,7 +856,7 @@ def read_edit(cursor):
         return Deletions(cursor.number(), cursor.number(), cursor.varint(), cursor.u32(),
                          cursor.varint())
     if tag == 5:
-        return NamedLog(cursor.number(), cursor.number(), cursor.number())
+        return NamedLog(cursor.number(), cursor.number(), cursor.number(), cursor.u64())
     if tag == 6:
         return LogDropped(cursor.number())
     if tag == 7:
@@ -1388,8 +1388,9 @@ class WriteAheadLog:
         file = f"wal/W-{named.epoch:016x}-{named.sequence:016x}.mwal"
         log = LogFile(read_bytes(self.path, file), file, b"WL", self.root.header.storeID,
                       named.sequence)
-        if (log.log.epoch, log.log.firstNumber) != (named.epoch, named.firstLSN):
-            raise Damage(file, 64, "log header: not the epoch or first LSN that the manifest names")
+        if (log.log.epoch, log.log.firstNumber, log.log.incarnation) != named[1:]:
+            raise Damage(file, 64, "log header: not the epoch, first LSN or incarnation that the "
+                         "manifest names")
         return log
 
     def commits(self):

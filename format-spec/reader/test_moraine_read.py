@@ -271,6 +271,12 @@ def removal(collection, lsn, prefix=None):
     return lsn, raw + (b"" if prefix is None else prefixed(prefix))
 
 
+def named_log(sequence, first_lsn):
+    """The edit that names a log file."""
+    return (b"\5" + varint(sequence) + varint(1) + varint(first_lsn)
+            + struct.pack("<Q", INCARNATION))
+
+
 class Builder:
     """A store with one segment, floor 10, and a log of commits 11 and up."""
 
@@ -280,7 +286,7 @@ class Builder:
         self.edit(b"\1" + varint(20) + varint(5))
         self.edit(b"\2" + shape(1, "notes", 3) + varint(1))
         self.edit(b"\2" + shape(2, "Zettel") + varint(2))
-        self.edit(b"\5" + varint(7) + varint(1) + varint(11))
+        self.edit(named_log(7, 11))
         self.edit(b"\7" + varint(10) + varint(NOW))
         self.root = {"state": 1, "durable": 10}
 
@@ -431,7 +437,7 @@ class StoresAreRead(StoreCase):
         second = Log(b"WL", 8, predecessor=7, predecessor_end=end, first_number=13)
         second.commit(13, put(2, "kept"), promised=12)
         store.files["wal/W-0000000000000001-0000000000000008.mwal"] = second.data + bytes(4096)
-        store.edit(b"\5" + varint(8) + varint(1) + varint(13))
+        store.edit(named_log(8, 13))
         store.write(self.folder)
         kept = '{"op":"put","collection":"Zettel","id":"kept","text":"","metadata":{}}'
         self.assertEqual(self.lines(), [kept, *USUAL_LINES])
@@ -442,7 +448,7 @@ class StoresAreRead(StoreCase):
         second = Log(b"WL", 8, predecessor=7, predecessor_end=len(store.log.data),
                      first_number=first_number)
         store.files["wal/W-0000000000000001-0000000000000008.mwal"] = second.data
-        store.edit(b"\5" + varint(8) + varint(1) + varint(first_number))
+        store.edit(named_log(8, first_number))
         return store
 
     def test_numbers_between_two_log_files_are_not_missing(self):
@@ -570,6 +576,24 @@ class TornTailOrDamage(StoreCase):
         store.log.data = store.log.data[:-80]
         store.write(self.folder)
         self.damage(self.NAME)
+
+    def test_a_log_of_a_copy_that_went_on_by_itself_is_damage(self):
+        store = usual_store()
+        store.log = Log(b"WL", 7, first_number=11, incarnation=INCARNATION + 1)
+        store.write(self.folder)
+        self.damage(self.NAME, "incarnation")
+
+    def test_a_block_of_a_copy_that_went_on_by_itself_is_damage(self):
+        stores = [Builder(), Builder()]
+        for store, text in zip(stores, ("kept", "lost")):
+            store.add_segment(9, [(1, [Row(1, "a", 3, text=text)])])
+        name, = (name for name in stores[0].files if name.endswith(".doc"))
+        own, other = (store.files[name] for store in stores)
+        section, (stored,) = 64, struct.unpack_from("<I", own, 64 + 36)
+        end = section + 56 + stored
+        stores[0].files[name] = own[:section] + other[section:end] + own[end:]
+        stores[0].write(self.folder)
+        self.damage(name, "index and header differ")
 
     def test_a_missing_log_is_damage(self):
         usual_store().write(self.folder)

@@ -199,6 +199,7 @@ private func describe(_ edit: ManifestEdit) -> Description {
             [
                 ("sequence", .number(entry.sequence)), ("epoch", .number(entry.epoch)),
                 ("firstLSN", .number(entry.firstLSN)),
+                ("incarnation", .text(hexadecimal(entry.incarnation, count: 16))),
             ]
         )
     case .logDropped(let sequence):

@@ -38,7 +38,10 @@ package struct FieldGrammar: Sendable {
                     + "varint deadRowCount"
             )
         ),
-        5: ("log", FieldGrammar("varint sequence · varint epoch · varint firstLSN")),
+        5: (
+            "log",
+            FieldGrammar("varint sequence · varint epoch · varint firstLSN · u64 incarnation")
+        ),
         6: ("logDropped", FieldGrammar("varint sequence")),
         7: ("floor", FieldGrammar("varint LSN · varint commitTime")),
         8: ("collectionRenamed", FieldGrammar("varint id · prefixed name")),
