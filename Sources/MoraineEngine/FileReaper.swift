@@ -3,46 +3,59 @@
 
 import MoraineFiles
 import MoraineFormat
-import Synchronization
 
 /// Names of files that wait to be removed.
 ///
 /// Any thread. Adding never touches the disk, as it happens wherever a reader lets go of a version.
-final class FileReaper: Sendable {
-    private let names = Mutex<[String]>([])
-    /// Held while files are removed: when a call returns, none that waited is still being removed.
-    private let reaping = Mutex(())
+// @unchecked: the vars are only used under `monitor`.
+final class FileReaper: @unchecked Sendable {
+    private let monitor = Monitor()
+    private var names: [String] = []
+    /// Files that could not be removed: tried again by the next call of `reap`.
+    private var left: [String] = []
+    /// Files that are being removed.
+    private var busyCount = 0
     private let wake: @Sendable () -> Void
 
     /// - Parameter wake: called when names were added; must not block.
     init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
 
     func add(_ new: [String]) {
-        names.withLock { $0 += new }
+        monitor.withLock { names += new }
         wake()
     }
 
-    /// Removes what waits.
+    /// Removes what waits; when it returns, nothing that waited is still being removed.
     ///
-    /// What cannot be removed now is tried again the next time.
+    /// Threads that call it at the same time share the work: the system may wait for the disk at
+    /// each file.
     func reap(_ fileSystem: any FileSystem, folder: String) {
-        reaping.withLock { _ in removeWaiting(fileSystem, folder) }
-    }
-
-    private func removeWaiting(_ fileSystem: any FileSystem, _ folder: String) {
-        let waiting = names.withLock { names -> [String] in
-            defer { names = [] }
-            return names
+        monitor.withLock {
+            names += left
+            left = []
         }
-        var left: [String] = []
-        for name in waiting {
+        while let name = takeName() {
+            var isLeft = false
             do throws(FileError) {
                 try fileSystem.remove(FileNames.path(folder, name))
             } catch {
-                if !error.isNotFound { left.append(name) }
+                isLeft = !error.isNotFound
+            }
+            monitor.withLock {
+                if isLeft { left.append(name) }
+                busyCount -= 1
+                if busyCount == 0 { monitor.broadcast() }
             }
         }
-        names.withLock { $0 += left }
+        monitor.withLock { while busyCount > 0 { monitor.wait() } }
+    }
+
+    private func takeName() -> String? {
+        monitor.withLock {
+            guard !names.isEmpty else { return nil }
+            busyCount += 1
+            return names.removeFirst()
+        }
     }
 }
 
