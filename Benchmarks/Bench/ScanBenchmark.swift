@@ -86,9 +86,7 @@ private final class CompressedBlocks {
         for start in stride(from: 0, to: contents.count, by: FormatLimits.blockByteCount) {
             let end = min(start + FormatLimits.blockByteCount, contents.count)
             contents[start..<end].withUnsafeBytes { block in
-                var compressed: [UInt8] = []
-                Codec.lz4.compress(block, appendingTo: &compressed)
-                blocks.append((compressed, block.count))
+                blocks.append((Codec.lz4.compress(block), block.count))
             }
         }
         self.blocks = blocks

@@ -49,7 +49,7 @@ extension Store {
     ///
     /// - Parameters:
     ///   - all: everything into as few segments as the memory budget allows: a quarter of it, at
-    ///     48 bytes a document.
+    ///     56 bytes a document.
     ///   - progress: called now and then on threads of the store's; answers false to end, which
     ///     leaves the store as the finished merges made it.
     /// - Throws: `cancelled` when `progress` ended it, `noSpace`, `corrupted`, `inputOutput`,

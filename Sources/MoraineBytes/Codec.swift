@@ -17,27 +17,18 @@ package enum Codec: UInt8, Sendable, CaseIterable {
     /// The most bytes that one call takes: what LZ4 accepts.
     package static let maximumByteCount = Int(LZ4_MAX_INPUT_SIZE)
 
-    /// Appends `source`, compressed, to `target`.
+    /// `source`, compressed.
     ///
     /// What does not shrink grows by less than one percent; the caller decides what to keep.
     ///
-    /// - Parameters:
-    ///   - source: at most ``maximumByteCount`` bytes; may be empty.
-    ///   - target: kept between calls, it saves the allocation.
-    /// - Returns: how many bytes were appended.
-    @discardableResult
-    package func compress(
-        _ source: UnsafeRawBufferPointer,
-        appendingTo target: inout [UInt8]
-    ) -> Int {
+    /// - Parameter source: at most ``maximumByteCount`` bytes; may be empty.
+    package func compress(_ source: UnsafeRawBufferPointer) -> [UInt8] {
         precondition(source.count <= Codec.maximumByteCount)
-        let start = target.count
-        switch self {
-        case .none: target.append(contentsOf: source)
-        case .lz4: compressLZ4(source, appendingTo: &target)
-        case .deflate: compressDeflate(source, appendingTo: &target)
+        return switch self {
+        case .none: Array(source)
+        case .lz4: compressLZ4(source)
+        case .deflate: compressDeflate(source)
         }
-        return target.count - start
     }
 
     /// Fills `target` with the bytes that `source` was compressed from.
@@ -83,31 +74,17 @@ private func copy(
     return true
 }
 
-/// Lets C write up to `bound` bytes after the end of `target`; `body` tells how many it wrote.
-private func appendBytes(
-    to target: inout [UInt8],
-    bound: Int,
-    _ body: (UnsafeMutableRawBufferPointer) -> Int
-) {
-    let start = target.count
-    target.append(contentsOf: repeatElement(0, count: bound))
-    let written = target.withUnsafeMutableBytes {
-        body(UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
-    }
-    target.removeLast(bound - written)
-}
-
-private func compressLZ4(_ source: UnsafeRawBufferPointer, appendingTo target: inout [UInt8]) {
+private func compressLZ4(_ source: UnsafeRawBufferPointer) -> [UInt8] {
     let bound = Int(LZ4_compressBound(Int32(source.count)))
-    appendBytes(to: &target, bound: bound) { output in
+    return [UInt8](unsafeUninitializedCapacity: bound) { output, count in
         let written = LZ4_compress_default(
             source.baseAddress?.assumingMemoryBound(to: CChar.self),
-            output.baseAddress?.assumingMemoryBound(to: CChar.self),
+            UnsafeMutableRawPointer(output.baseAddress)?.assumingMemoryBound(to: CChar.self),
             Int32(source.count),
             Int32(bound)
         )
         precondition(written > 0, "LZ4 fits into its own bound")
-        return Int(written)
+        count = Int(written)
     }
 }
 
@@ -127,22 +104,19 @@ private func decompressLZ4(
     return written == targetCount
 }
 
-private func compressDeflate(
-    _ source: UnsafeRawBufferPointer,
-    appendingTo target: inout [UInt8]
-) {
+private func compressDeflate(_ source: UnsafeRawBufferPointer) -> [UInt8] {
     let bound = compressBound(uLong(source.count))
-    appendBytes(to: &target, bound: Int(bound)) { output in
+    return [UInt8](unsafeUninitializedCapacity: Int(bound)) { output, count in
         var written = bound
         let status = compress2(
-            output.baseAddress?.assumingMemoryBound(to: Bytef.self),
+            output.baseAddress,
             &written,
             source.baseAddress?.assumingMemoryBound(to: Bytef.self),
             uLong(source.count),
             6
         )
         precondition(status == Z_OK, "zlib fits into its own bound")
-        return Int(written)
+        count = Int(written)
     }
 }
 

@@ -127,17 +127,12 @@ struct CompactionBuilder {
             createdLSN: task.floor,
             codec: codec
         )
-        var rowCounts: [(collectionID: UInt32, count: Int)] = []
-        var keyCount = 0
         let inputs = task.inputs.map { MergeInput(segment: $0.segment.files, dead: $0.dead) }
-        let plan = try MergePlan(inputs, expiredAt: task.time) { key throws(StoreError) in
-            let collectionID = KeyBytes.collection(of: key)
-            if rowCounts.last?.collectionID != collectionID { rowCounts.append((collectionID, 0)) }
-            rowCounts[rowCounts.count - 1].count += 1
-            keyCount += 1
-            if keyCount % 65_536 == 0 { try step(0) }
+        let plan = try MergePlan(inputs, expiredAt: task.time) { () throws(StoreError) in
+            try step(0)
         }
-        let vectors = try VectorMerge(task.inputs.map(\.segment), plan: plan, rowCounts)
+        writer.count(plan)
+        let vectors = try VectorMerge(task.inputs.map(\.segment), plan: plan)
         let work = MergeWork(
             documents: DocumentMerge(plan, codec: codec),
             runByteCount: Self.runByteCount,
@@ -165,10 +160,10 @@ struct CompactionBuilder {
         }
         vectorReference = vectorResult.withLock { $0 }
         try addTombstones(plan, to: writer)
-        guard work.lsnSum == plan.lsnSum, writer.rowCount == plan.rowCount,
-            plan.rowCount + plan.expiredRowCount
-                == task.inputs.reduce(0, { $0 + $1.liveRowCount })
-        else { throw disagreement(plan, work, writer) }
+        let liveRowCount = task.inputs.reduce(0) { $0 + $1.liveRowCount }
+        guard writer.rowCount == plan.rowCount,
+            plan.rowCount + plan.expiredRowCount == liveRowCount
+        else { throw disagreement(plan, writer, liveRowCount) }
         let removals = neededRemovals
         if writer.isEmpty, removals.isEmpty, named.isEmpty {
             writer.abandon()
@@ -277,7 +272,7 @@ struct CompactionBuilder {
         )
     }
 
-    private func disagreement(_ plan: MergePlan, _ work: MergeWork, _ writer: SegmentWriter)
+    private func disagreement(_ plan: MergePlan, _ writer: SegmentWriter, _ liveRowCount: Int)
         -> StoreError
     {
         StoreError(
@@ -285,8 +280,8 @@ struct CompactionBuilder {
             "the documents of segments are not those of their keys; nothing was changed",
             path: FileNames.path(folder, FileNames.document(task.inputs[0].segment.id)),
             offset: 0,
-            expected: "\(plan.rowCount) rows, LSNs that add up to \(plan.lsnSum)",
-            found: "\(writer.rowCount) rows, \(work.lsnSum)"
+            expected: "\(liveRowCount) rows, \(plan.expiredRowCount) of them expired",
+            found: "\(plan.rowCount) keys, \(writer.rowCount) documents"
         )
     }
 }
@@ -303,15 +298,11 @@ private struct VectorMerge: Sendable {
     private let sources: [Source]
     let spaces: [VectorSpaceEntry]
 
-    init(
-        _ segments: [Segment],
-        plan: MergePlan,
-        _ rowCounts: [(collectionID: UInt32, count: Int)]
-    ) throws(StoreError) {
+    init(_ segments: [Segment], plan: MergePlan) throws(StoreError) {
         var sources: [Source] = []
         var entries: [VectorSpaceEntry] = []
         var start = 0
-        for (collectionID, count) in rowCounts {
+        for (collectionID, count) in plan.rowCounts {
             let rows = start..<start + count
             start += count
             let spaces = segments.map { $0.vectors?.space(ofCollection: collectionID) }

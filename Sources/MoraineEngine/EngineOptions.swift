@@ -86,7 +86,7 @@ package struct EngineOptions: Sendable {
     }
 
     /// Keys while the filter is built, the order of rows, and where each row went.
-    static let compactionRowByteCount = 48
+    static let compactionRowByteCount = 56
 
     /// Live log bytes at which a checkpoint is forced.
     ///

@@ -24,7 +24,6 @@ final class MergeWork: @unchecked Sendable {
     private var vectors: (@Sendable () throws(StoreError) -> Void)?
     /// The plan whose keys nobody writes yet.
     private var keys: MergePlan?
-    private(set) var lsnSum: UInt64 = 0
     private(set) var copiedBlockCount = 0
 
     init(
@@ -114,7 +113,6 @@ final class MergeWork: @unchecked Sendable {
         while let run = takeNext() {
             try writer.append(run)
             monitor.withLock {
-                lsnSum &+= run.lsnSum
                 copiedBlockCount += run.copiedBlockCount
                 nextToWrite += 1
                 isWriting = false

@@ -34,8 +34,7 @@ struct BlockBuilder {
     /// There must be a record.
     mutating func close(segmentID: UInt64, blockNumber: UInt32, firstRow: UInt32) -> StoredBlock {
         for start in starts { records.writeUInt32(start) }
-        var stored: [UInt8] = []
-        records.withBytes { _ = codec.compress($0, appendingTo: &stored) }
+        var stored = records.withBytes { codec.compress($0) }
         let shrank = stored.count < records.count
         if !shrank { stored = records.bytes }
         let header = DocumentBlockHeader(

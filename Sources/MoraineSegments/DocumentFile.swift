@@ -210,19 +210,26 @@ package final class DocumentFile: Sendable {
 
     /// Reads, checks and decompresses a block, past the cache.
     func readBlock(_ number: Int) throws(StoreError) -> DecodedBlock {
-        try withStoredBlock(number) { _, block in block }
+        try withStoredBlock(number) { header, payload throws(FormatError) in
+            try DecodedBlock(
+                header: header,
+                offset: index[number].offset,
+                payload: payload,
+                path: file.path
+            )
+        }
     }
 
-    /// A block as it is stored, and decompressed.
-    func readStoredBlock(_ number: Int) throws(StoreError) -> (StoredBlock, DecodedBlock) {
-        try withStoredBlock(number) { payload, block in
-            (StoredBlock(header: block.header, payload: Array(payload)), block)
+    /// A block as it is stored: checked, not decompressed.
+    func readStoredBlock(_ number: Int) throws(StoreError) -> StoredBlock {
+        try withStoredBlock(number) { header, payload in
+            StoredBlock(header: header, payload: Array(payload))
         }
     }
 
     private func withStoredBlock<R>(
         _ number: Int,
-        _ body: (UnsafeRawBufferPointer, DecodedBlock) -> R
+        _ body: (DocumentBlockHeader, UnsafeRawBufferPointer) throws(FormatError) -> R
     ) throws(StoreError) -> R {
         let entry = index[number]
         // In range: the index was held against the section's length.
@@ -233,21 +240,22 @@ package final class DocumentFile: Sendable {
         try blocks.read(into: buffer, at: entry.offset - blocks.entry.offset)
         do throws(FormatError) {
             let bytes = UnsafeRawBufferPointer(buffer)
-            let block = try decodeBlock(bytes, number, entry)
-            let payload = UnsafeRawBufferPointer(
-                rebasing: bytes[DocumentBlockHeader.byteCount...]
+            let header = try checkBlock(bytes, number, entry)
+            return try body(
+                header,
+                UnsafeRawBufferPointer(rebasing: bytes[DocumentBlockHeader.byteCount...])
             )
-            return body(payload, block)
         } catch {
             throw StoreError(error, path: file.path, base: entry.offset)
         }
     }
 
-    private func decodeBlock(
+    /// The header of a block that is the one of its entry and whose payload has its checksum.
+    private func checkBlock(
         _ bytes: UnsafeRawBufferPointer,
         _ number: Int,
         _ entry: BlockIndexEntry
-    ) throws(FormatError) -> DecodedBlock {
+    ) throws(FormatError) -> DocumentBlockHeader {
         let header = try DocumentBlockHeader(
             decoding: UnsafeRawBufferPointer(rebasing: bytes[..<DocumentBlockHeader.byteCount]),
             at: entry.offset,
@@ -275,12 +283,7 @@ package final class DocumentFile: Sendable {
             at: 48,
             "payloadChecksum"
         )
-        return try DecodedBlock(
-            header: header,
-            offset: entry.offset,
-            payload: payload,
-            path: file.path
-        )
+        return header
     }
 
     /// Reads the index and checks that its blocks follow each other inside the section.

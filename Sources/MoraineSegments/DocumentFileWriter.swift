@@ -114,14 +114,15 @@ package final class DocumentFileWriter {
             try write(placed)
         }
         firstRowOfBlock = rowCount
-        for (collectionID, count) in run.rowCountByCollection {
-            rowCountByCollection[collectionID, default: 0] += count
+    }
+
+    /// Counts the rows of a merge, whose documents come with runs.
+    func count(_ plan: MergePlan) {
+        for (collectionID, count) in plan.rowCounts {
+            rowCountByCollection[collectionID, default: 0] += UInt32(count)
         }
-        expiries.merge(run.expiries) { $0.joined($1) }
-        if run.rowCount > 0 {
-            count(run.minLSN)
-            count(run.maxLSN)
-        }
+        expiries.merge(plan.expiries) { $0.joined($1) }
+        for lsn in plan.lsns { count(lsn) }
     }
 
     /// Adds a tombstone, whose key is above those of all tombstones before and no document's.

@@ -8,14 +8,6 @@ package import MoraineStorage
 package struct DocumentRun: Sendable {
     let blocks: [StoredBlock]
     package let rowCount: Int
-    let rowCountByCollection: [UInt32: UInt32]
-    let expiries: [UInt32: SegmentExpiry]
-    let minLSN: UInt64
-    let maxLSN: UInt64
-    /// The sum of the records' LSNs, wrapping.
-    package let lsnSum: UInt64
-    /// Bytes of the records before compression.
-    package let rawByteCount: Int
     /// Blocks that were copied as they are.
     package let copiedBlockCount: Int
 }
@@ -43,20 +35,51 @@ package struct DocumentMerge: Sendable {
         }
         let average = max(1, raw / max(1, rows))
         let length = max(1, min(65_536, byteCount / average))
-        return stride(from: 0, to: plan.rowCount, by: length).map {
-            $0..<min($0 + length, plan.rowCount)
+        var runs: [Range<Int>] = []
+        var start = 0
+        while start < plan.rowCount {
+            let end = start + length < plan.rowCount ? blockStart(start + length) : plan.rowCount
+            runs.append(start..<(end > start ? end : min(start + length, plan.rowCount)))
+            start = runs[runs.count - 1].upperBound
         }
+        return runs
+    }
+
+    /// Where the rows of the input's block begin that a row of the output comes from: the block
+    /// can be copied whole if no run ends inside it.
+    private func blockStart(_ row: Int) -> Int {
+        let number = Int(plan.inputNumbers[row])
+        let documents = plan.inputs[number].segment.documents
+        let inputRow = plan.inputRows[row]
+        let firstRow = documents.index[documents.blockNumber(of: inputRow)].firstRow
+        let start = row - Int(inputRow - firstRow)
+        return plan.isWhole(start, count: row - start + 1, of: number, from: firstRow)
+            ? start : row
     }
 
     /// The blocks of a run.
     ///
     /// A block of an input whose rows are all in the run, one behind the other, is copied as it
-    /// is; it is decoded all the same, so that no damage is copied.
+    /// is, once its checksum is found right.
     ///
-    /// - Throws: `corrupted` where an input is damaged or its documents are not those of its keys.
+    /// - Throws: `corrupted` where an input is damaged, or the LSNs of its documents are not those
+    ///   of its keys: of each document that is moved, and the highest of each block that is copied.
     package func make(_ rows: Range<Int>) throws(StoreError) -> DocumentRun {
         var maker = RunMaker(plan: plan, codec: codec)
         return try maker.make(rows)
+    }
+}
+
+extension MergePlan {
+    /// Whether rows of the output from `row` on are those of an input from `inputRow` on, with
+    /// nothing between them.
+    fileprivate func isWhole(_ row: Int, count: Int, of number: Int, from inputRow: UInt32) -> Bool
+    {
+        // Rows of an input ascend: if the first and the last one are in their places, so are those
+        // between, unless rows of other inputs stand among them.
+        row >= 0 && inputRows[row] == inputRow
+            && inputRows[row + count - 1] == inputRow + UInt32(count - 1)
+            && inputNumbers[row..<row + count].allSatisfy { Int($0) == number }
     }
 }
 
@@ -74,12 +97,6 @@ private struct RunMaker {
     private var blocks: [StoredBlock] = []
     /// For each input, the block that was read last and its number.
     private var open: [(number: Int, block: DecodedBlock)?]
-    private var rowCounts: [UInt32: UInt32] = [:]
-    private var expiries: [UInt32: SegmentExpiry] = [:]
-    private var minLSN: UInt64 = 0
-    private var maxLSN: UInt64 = 0
-    private var lsnSum: UInt64 = 0
-    private var rawByteCount = 0
     private var copiedBlockCount = 0
 
     init(plan: MergePlan, codec: Codec) {
@@ -106,12 +123,6 @@ private struct RunMaker {
         return DocumentRun(
             blocks: blocks,
             rowCount: rows.count,
-            rowCountByCollection: rowCounts,
-            expiries: expiries,
-            minLSN: minLSN,
-            maxLSN: maxLSN,
-            lsnSum: lsnSum,
-            rawByteCount: rawByteCount,
             copiedBlockCount: copiedBlockCount
         )
     }
@@ -127,22 +138,15 @@ private struct RunMaker {
         let block = try block(number, inputRow)
         let place = Int(inputRow - block.firstRow)
         let record = try block.record(place)
+        guard record.lsn == plan.lsns[row] else {
+            throw disagreement(number, block.offset, expected: plan.lsns[row], found: record.lsn)
+        }
         let bytes = block.recordBytes(place)
         // A large document alone: reading its neighbours must not read it too.
         if builder.recordCount > 0, bytes.count >= FormatLimits.blockByteCount { close() }
         builder.add(lsn: record.lsn) { $0.writeBytes(bytes) }
-        count(record, bytes.count)
         if builder.isFull { close() }
         withExtendedLifetime(block) {}
-    }
-
-    private mutating func count(_ record: DocumentRecord, _ byteCount: Int) {
-        rowCounts[record.collectionID, default: 0] += 1
-        SegmentExpiry.counting(record.expiry, of: record.collectionID, into: &expiries)
-        minLSN = minLSN == 0 ? record.lsn : min(minLSN, record.lsn)
-        maxLSN = max(maxLSN, record.lsn)
-        lsnSum &+= record.lsn
-        rawByteCount += byteCount
     }
 
     private mutating func block(_ number: Int, _ row: UInt32) throws(StoreError) -> DecodedBlock {
@@ -178,19 +182,27 @@ private struct RunMaker {
         let blockNumber = documents.blockNumber(of: inputRow)
         let entry = documents.index[blockNumber]
         guard entry.firstRow == inputRow, Int(entry.recordCount) <= end - row,
-            Int(entry.rawByteCount) * 2 >= FormatLimits.blockByteCount
+            Int(entry.rawByteCount) * 2 >= FormatLimits.blockByteCount,
+            plan.isWhole(row, count: Int(entry.recordCount), of: number, from: inputRow)
         else { return nil }
-        // Rows of an input ascend: if the last one is in its place, so are those between, unless
-        // rows of other inputs stand among them.
-        let last = row + Int(entry.recordCount) - 1
-        guard plan.inputRows[last] == inputRow + entry.recordCount - 1,
-            plan.inputNumbers[row...last].allSatisfy({ Int($0) == number })
-        else { return nil }
-        let (stored, block) = try documents.readStoredBlock(blockNumber)
-        for place in 0..<block.recordCount {
-            count(try block.record(place), block.recordBytes(place).count)
+        let stored = try documents.readStoredBlock(blockNumber)
+        let maxLSN = plan.lsns[row..<row + Int(entry.recordCount)].reduce(0) { max($0, $1) }
+        guard stored.header.maxLSN == maxLSN else {
+            throw disagreement(number, entry.offset, expected: maxLSN, found: stored.header.maxLSN)
         }
-        withExtendedLifetime(block) {}
         return stored
+    }
+
+    private func disagreement(_ number: Int, _ offset: UInt64, expected: UInt64, found: UInt64)
+        -> StoreError
+    {
+        StoreError(
+            .corrupted,
+            "the documents of a segment are not those of its keys; nothing was changed",
+            path: plan.inputs[number].segment.documents.file.path,
+            offset: offset,
+            expected: "LSN \(expected)",
+            found: "\(found)"
+        )
     }
 }

@@ -14,6 +14,7 @@ package final class KeyCursor {
     private var keyByteCount = 0
     private var block: Int
     private var blockCursor: KeyBlockCursor?
+    private var firstRowOfBlock: UInt32 = 0
     /// The row that `next` will go to.
     private var nextRow: UInt32
     /// The row's numbers.
@@ -67,7 +68,8 @@ package final class KeyCursor {
     private func openBlock() throws(StoreError) {
         var cursor = try file.cursor(inBlock: block)
         // The first call may start inside a block: keys are put together from the restart on.
-        let place = Int(nextRow - file.fences.firstRow(block))
+        firstRowOfBlock = file.fences.firstRow(block)
+        let place = Int(nextRow - firstRowOfBlock)
         do throws(KeyBlockDamage) {
             try cursor.seek(restart: place / KeyBlock.restartInterval)
             keyByteCount = 0
@@ -92,7 +94,7 @@ package final class KeyCursor {
         keyByteCount = cursor.shared + cursor.rest.count
         let numbers = try cursor.readNumbers()
         entry = KeyEntry(
-            row: file.fences.firstRow(block) + UInt32(cursor.index),
+            row: firstRowOfBlock + UInt32(cursor.index),
             lsn: numbers.lsn,
             created: numbers.created,
             expiry: numbers.expiry

@@ -21,12 +21,7 @@ enum KeyBlock {
 package final class KeyFileWriter {
     private let file: SealedFileWriter
     private let seed: UInt64
-    private var entries = ByteWriter(capacity: KeyBlock.byteCount)
-    /// The entry being added.
-    private var entry = ByteWriter()
-    private var restarts: [UInt16] = []
-    private var entryCount = 0
-    private var previousKey: [UInt8] = []
+    private var block = OpenKeyBlock()
     private var hashes: [UInt64] = []
     private var firstRows: [UInt32] = []
     private var fenceStarts: [UInt32] = []
@@ -64,38 +59,24 @@ package final class KeyFileWriter {
         created: UInt64,
         expiry: UInt64
     ) throws(StoreError) {
-        precondition(key.count <= KeyBytes.maximumByteCount)
-        precondition(
-            hashes.isEmpty
-                || previousKey.withUnsafeBytes { KeyBytes.compare($0, key) < 0 },
-            "keys ascend"
-        )
-        entry.removeAll()
-        var isRestart = entryCount % KeyBlock.restartInterval == 0
-        encodeEntry(key, isRestart ? 0 : sharedCount(key), lsn, created, expiry)
-        let restartCount = restarts.count + (isRestart ? 1 : 0)
-        if entries.count + entry.count + restartCount * 2 + KeyBlock.trailerByteCount
-            > KeyBlock.byteCount
-        {
+        if !block.append(key, lsn: lsn, created: created, expiry: expiry) {
             try closeBlock()
-            entry.removeAll()
-            isRestart = true
-            encodeEntry(key, 0, lsn, created, expiry)
+            let isAdded = block.append(key, lsn: lsn, created: created, expiry: expiry)
+            precondition(isAdded, "an empty block has room for any key")
         }
-        if entryCount == 0 { openBlock(key) }
-        if isRestart { restarts.append(UInt16(entries.count)) }
-        entry.withBytes { entries.writeBytes($0) }
-        entryCount += 1
+        if block.entryCount == 1 {
+            firstRows.append(UInt32(hashes.count))
+            fenceStarts.append(UInt32(fenceKeys.count))
+            fenceKeys.writeBytes(key)
+        }
         hashes.append(hash64(key, seed: seed))
-        previousKey.removeAll(keepingCapacity: true)
-        previousKey.append(contentsOf: key)
         minLSN = minLSN == 0 ? lsn : min(minLSN, lsn)
         maxLSN = max(maxLSN, lsn)
     }
 
     /// Writes what is left, fences, filter and the frame, and syncs the file.
     package func finish() throws(StoreError) -> SealedFileReference {
-        if entryCount > 0 { try closeBlock() }
+        if block.entryCount > 0 { try closeBlock() }
         try file.endSection()
         try writeFences()
         let filter = FuseFilter(hashes: hashes, seed: seed)
@@ -111,43 +92,8 @@ package final class KeyFileWriter {
     /// Closes the file and removes it.
     package func abandon() { file.abandon() }
 
-    private func encodeEntry(
-        _ key: UnsafeRawBufferPointer,
-        _ shared: Int,
-        _ lsn: UInt64,
-        _ created: UInt64,
-        _ expiry: UInt64
-    ) {
-        entry.writeVarint(UInt64(shared))
-        entry.writePrefixed(UnsafeRawBufferPointer(rebasing: key[shared...]))
-        entry.writeVarint(lsn)
-        entry.writeVarint(created)
-        entry.writeVarint(expiry)
-    }
-
-    private func sharedCount(_ key: UnsafeRawBufferPointer) -> Int {
-        let limit = min(key.count, previousKey.count)
-        var count = 0
-        while count < limit, key[count] == previousKey[count] { count += 1 }
-        return count
-    }
-
-    private func openBlock(_ key: UnsafeRawBufferPointer) {
-        firstRows.append(UInt32(hashes.count))
-        fenceStarts.append(UInt32(fenceKeys.count))
-        fenceKeys.writeBytes(key)
-    }
-
     private func closeBlock() throws(StoreError) {
-        let tail = restarts.count * 2 + KeyBlock.trailerByteCount
-        entries.writeZeros(KeyBlock.byteCount - tail - entries.count)
-        for restart in restarts { entries.writeUInt16(restart) }
-        entries.writeUInt16(UInt16(restarts.count))
-        entries.writeUInt16(UInt16(entryCount))
-        try file.append(entries)
-        entries.removeAll()
-        restarts.removeAll(keepingCapacity: true)
-        entryCount = 0
+        try block.close { bytes throws(StoreError) in try file.append(bytes) }
     }
 
     private func writeFences() throws(StoreError) {

@@ -23,7 +23,7 @@ package struct MergeInput: Sendable {
 
 /// Which row of which input becomes which row of the output.
 ///
-/// Immutable; any thread. Memory: six bytes for each row of the output.
+/// Immutable; any thread. Memory: 14 bytes for each row of the output.
 package final class MergePlan: Sendable {
     /// Inputs that one merge takes at most.
     package static let inputLimit = 64
@@ -33,8 +33,12 @@ package final class MergePlan: Sendable {
     package let inputNumbers: [UInt8]
     /// For each row of the output, its row in that input.
     package let inputRows: [UInt32]
-    /// The sum of all LSNs, wrapping: what is written must add up to the same.
-    package let lsnSum: UInt64
+    /// For each row of the output, the LSN that its key has: its document must have the same.
+    let lsns: [UInt64]
+    /// The rows of each collection, in the order of their ids.
+    package let rowCounts: [(collectionID: UInt32, count: Int)]
+    /// The collections with rows that expire.
+    let expiries: [UInt32: SegmentExpiry]
     /// Live rows that have expired, in key order: each becomes a tombstone.
     let expired: ExpiredKeys
     private let time: UInt64
@@ -48,46 +52,50 @@ package final class MergePlan: Sendable {
     /// - Parameters:
     ///   - inputs: 1 to ``inputLimit``; no two hold a live row of the same key.
     ///   - time: rows that have expired by then are left out, in milliseconds since 1970.
-    ///   - visit: called with the key of each row of the output.
+    ///   - step: called now and then; throws to end the work.
     /// - Throws: `corrupted` where a key file is damaged, or two inputs hold the same key; what
-    ///   `visit` throws.
+    ///   `step` throws.
     package init(
         _ inputs: [MergeInput],
         expiredAt time: UInt64,
-        _ visit: (UnsafeRawBufferPointer) throws(StoreError) -> Void
+        step: () throws(StoreError) -> Void
     ) throws(StoreError) {
         precondition(!inputs.isEmpty && inputs.count <= MergePlan.inputLimit)
         let liveCount = inputs.reduce(0) { $0 + Int($1.segment.rowCount) - $1.dead.count }
         var numbers: [UInt8] = []
         var rows: [UInt32] = []
+        var lsns: [UInt64] = []
         numbers.reserveCapacity(liveCount)
         rows.reserveCapacity(liveCount)
-        var sum: UInt64 = 0
+        lsns.reserveCapacity(liveCount)
+        var rowCounts: [(collectionID: UInt32, count: Int)] = []
+        var rowCount = 0
+        var expiries: [UInt32: SegmentExpiry] = [:]
         let expired = ExpiredKeys()
         var order = try KeyOrder(inputs)
-        var last = ByteWriter()
-        while let number = order.first {
-            let cursor = order.cursors[number]
-            let isAbove = last.withBytes { KeyBytes.compare($0, cursor.key) < 0 }
-            guard isAbove else { throw inputs[number].disorder(cursor.row) }
-            last.removeAll()
-            last.writeBytes(cursor.key)
-            if MergePlan.isExpired(cursor.entry, at: time) {
-                expired.append(cursor.key, cursor.entry)
-            } else {
-                try visit(cursor.key)
-                numbers.append(UInt8(truncatingIfNeeded: number))
-                rows.append(cursor.row)
-                sum &+= cursor.entry.lsn
+        while let (number, key, entry) = try order.next() {
+            if MergePlan.isExpired(entry, at: time) {
+                expired.append(key, entry)
+                continue
             }
-            try order.advance()
+            let collectionID = KeyBytes.collection(of: key)
+            if rowCounts.last?.collectionID != collectionID { rowCounts.append((collectionID, 0)) }
+            rowCounts[rowCounts.count - 1].count += 1
+            SegmentExpiry.counting(entry.expiry, of: collectionID, into: &expiries)
+            numbers.append(UInt8(truncatingIfNeeded: number))
+            rows.append(entry.row)
+            lsns.append(entry.lsn)
+            rowCount += 1
+            if rowCount % 65_536 == 0 { try step() }
         }
         self.inputs = inputs
+        self.rowCounts = rowCounts
+        self.expiries = expiries
         self.expired = expired
         self.time = time
         inputNumbers = numbers
         inputRows = rows
-        lsnSum = sum
+        self.lsns = lsns
     }
 
     static func isExpired(_ entry: KeyEntry, at time: UInt64) -> Bool {
@@ -197,19 +205,6 @@ package struct Tombstone {
     }
 }
 
-extension MergeInput {
-    fileprivate func disorder(_ row: UInt32) -> StoreError {
-        StoreError(
-            .corrupted,
-            "two live documents have the same key, or keys do not ascend",
-            path: segment.keys.file.path,
-            offset: segment.keys.blocks.entry.offset,
-            expected: "a key above the one before",
-            found: "row \(row)"
-        )
-    }
-}
-
 /// Keys of rows that have expired, in order.
 final class ExpiredKeys: @unchecked Sendable {  // written only while the plan is made
     private struct Entry {
@@ -257,62 +252,6 @@ final class ExpiredKeys: @unchecked Sendable {  // written only while the plan i
             lsn: entry.lsn,
             time: entry.expiry
         )
-    }
-}
-
-/// The inputs of a merge as a heap: the one with the lowest key comes first.
-private struct KeyOrder {
-    let inputs: [MergeInput]
-    let cursors: [KeyCursor]
-    private var heap: [Int] = []
-
-    init(_ inputs: [MergeInput]) throws(StoreError) {
-        self.inputs = inputs
-        cursors = inputs.map { $0.segment.keys.cursor(from: 0) }
-        for number in inputs.indices {
-            guard try goOn(number) else { continue }
-            heap.append(number)
-            var child = heap.count - 1
-            while child > 0, precedes(heap[child], heap[(child - 1) / 2]) {
-                heap.swapAt(child, (child - 1) / 2)
-                child = (child - 1) / 2
-            }
-        }
-    }
-
-    /// The input that has the lowest key.
-    var first: Int? { heap.first }
-
-    /// Moves the first input to its next live row.
-    mutating func advance() throws(StoreError) {
-        if try !goOn(heap[0]) {
-            let last = heap.removeLast()
-            if heap.isEmpty { return }
-            heap[0] = last
-        }
-        var parent = 0
-        while true {
-            var lowest = parent
-            for child in [2 * parent + 1, 2 * parent + 2]
-            where child < heap.count && precedes(heap[child], heap[lowest]) {
-                lowest = child
-            }
-            if lowest == parent { return }
-            heap.swapAt(parent, lowest)
-            parent = lowest
-        }
-    }
-
-    private func goOn(_ number: Int) throws(StoreError) -> Bool {
-        let dead = inputs[number].dead
-        while try cursors[number].next() {
-            if !dead.isDead(cursors[number].row) { return true }
-        }
-        return false
-    }
-
-    private func precedes(_ a: Int, _ b: Int) -> Bool {
-        KeyBytes.compare(cursors[a].key, cursors[b].key) < 0
     }
 }
 

@@ -111,6 +111,9 @@ package final class SegmentWriter {
         )
     }
 
+    /// Counts the rows of a merge, whose keys come with `writeKeys` and documents with `append`.
+    package func count(_ plan: MergePlan) { documents.count(plan) }
+
     /// Writes and syncs the key file of a merge, whose documents come with runs.
     ///
     /// On any thread, also beside `append`; not without rows, and at most once.

@@ -30,10 +30,7 @@ import Testing
     }
 
     private func compress(_ codec: Codec, _ source: [UInt8]) -> [UInt8] {
-        var target: [UInt8] = []
-        let count = withBytes(source) { codec.compress($0, appendingTo: &target) }
-        #expect(count == target.count)
-        return target
+        withBytes(source) { codec.compress($0) }
     }
 
     /// Whether the error is the one that damage must give.
@@ -64,20 +61,10 @@ import Testing
         }
     }
 
-    @Test(arguments: Codec.allCases)
-    func compressingAppends(codec: Codec) throws {
-        var target: [UInt8] = [1, 2, 3]
+    @Test(arguments: [Codec.lz4, .deflate])
+    func textShrinks(codec: Codec) {
         var samples = Samples(seed: 4)
-        let source = samples.text(5000)
-        let first = withBytes(source) { codec.compress($0, appendingTo: &target) }
-        let second = withBytes(source) { codec.compress($0, appendingTo: &target) }
-        #expect(first == second)
-        #expect(target.prefix(3) == [1, 2, 3])
-        #expect(target.count == 3 + 2 * first)
-        #expect(codec == .none || first < 2500)
-        #expect(
-            try decompress(codec, Array(target[(3 + first)...]), rawCount: 5000) == source
-        )
+        #expect(compress(codec, samples.text(5000)).count < 2500)
     }
 
     @Test(arguments: Codec.allCases)
