@@ -166,16 +166,7 @@ private struct HostileFile {
             seal(start..<end, seed.mixed(UInt64(start)), at: slot)
             slot += 4
         }
-        // Both the section's part of the table and the whole table have a checksum.
         seal(first..<slot, seed.mixed(UInt64(content.lowerBound)), at: entry + 28)
-        guard let last = lastEntry else { return }
-        let end = table + Int(number(last + 16, 8))
-        seal(table..<end, seed.mixed(UInt64(table)), at: last + 28)
-    }
-
-    private var lastEntry: Int? {
-        let footer = bytes.count - FileFooter.byteCount
-        return footer >= SectionEntry.byteCount ? footer - SectionEntry.byteCount : nil
     }
 
     /// Changes a block's header, or its payload where that is not compressed.

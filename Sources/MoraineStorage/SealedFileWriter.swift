@@ -254,7 +254,7 @@ package final class SealedFileWriter {
                 offset: offset,
                 byteCount: UInt64(table.count),
                 firstChecksum: 0,
-                tableChecksum: table.withBytes { seed.mixed(offset).checksum($0) }
+                tableChecksum: seed.mixed(offset).value
             )
         )
         try write(table)

@@ -190,10 +190,11 @@ package struct SealedLayout: Sendable {
         return try readStructure(file, at: table.offset, count: count) {
             bytes throws(FormatError) in
             for entry in entries {
+                // In range: the directory's counts were compared with the table's length. The
+                // sections' parts are the whole table, whose own entry covers none of it.
                 let isTable = entry.type == SectionType.checksumTable
-                // In range: the directory's counts were compared with the table's length.
-                let start = isTable ? 0 : Int(entry.firstChecksum) * 4
-                let end = isTable ? count : start + Int(entry.chunkCount) * 4
+                let start = Int(entry.firstChecksum) * 4
+                let end = isTable ? start : start + Int(entry.chunkCount) * 4
                 let part = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
                 let checksum = seed.mixed(entry.offset).checksum(part)
                 guard checksum == entry.tableChecksum else {

@@ -87,6 +87,20 @@ import Testing
         #expect(throws: StoreError.self) { try mapped.requiredSection(99) }
     }
 
+    /// Two checksums of the same bytes must not take each other's differences out of the one that
+    /// stands above both: a section with so many chunks behind it would be in no footer.
+    @Test func everySectionIsInTheFooter() throws {
+        for (behind, chunkCount) in [(1, 16), (2, 12)] {
+            let tail = bytes(SealedFileTests.chunk * chunkCount - 5)
+            var checksums: Set<UInt32> = []
+            for word in 0..<3 {
+                let sections = [bytes(100, seed: UInt64(word))] + repeatElement(tail, count: behind)
+                checksums.insert(try write(Fixture(), sections).footerChecksum)
+            }
+            #expect(checksums.count == 3, "\(behind) sections of \(chunkCount) chunks")
+        }
+    }
+
     @Test func onlyTheDamagedChunkIsRefused() throws {
         let chunk = SealedFileTests.chunk
         let fixture = try Fixture()

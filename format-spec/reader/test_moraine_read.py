@@ -77,7 +77,7 @@ def sealed(kind, file_id, sections, rows, low, high, first=64):
         data, table = data + content, table + part
     data = padded(data, 64)
     directory += struct.pack("<IIQQII", 255, 0, len(data), len(table), 0,
-                             crc((*seeds, len(data)), table))
+                             crc((*seeds, len(data)), b""))
     data = padded(data + table, 64)
     footer = struct.pack("<QIIQQQQQ", len(data), len(directory), crc(seeds, directory),
                          len(data) + len(directory) + 64, rows, low, high, file_id)
