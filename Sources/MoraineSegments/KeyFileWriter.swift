@@ -9,7 +9,7 @@ package import MoraineStorage
 enum KeyBlock {
     static let byteCount = 4096
     /// Every entry with this many before it in the block is whole.
-    static let restartInterval = 16
+    static let restartInterval = 8
     /// restartCount and entryCount.
     static let trailerByteCount = 4
 }

@@ -1,37 +1,29 @@
 // What the numbers of a vector may be, its norm, and how a raw sum becomes a score.
 // Formulas: format-spec/vector.md, "Scores" and "Norms".
 
+import CKernels
 package import MoraineFormat
 package import MoraineStorage
 
 /// Arithmetic on single vectors.
 package enum VectorMath {
-    /// The Euclidean norm: the root of the sum of squares in f64, added in order, rounded to f32.
+    /// The Euclidean norm: the root of the sum of squares, rounded to f32.
     ///
-    /// The order is part of the format: it makes the norm the same bits everywhere. A square of an
-    /// f32 is exact in f64.
+    /// The order of the sum is part of the format (`mk_square_sum`): it makes the norm the same bits
+    /// everywhere.
     package static func norm(_ vector: UnsafePointer<Float>, dimensions: Int) -> Float {
-        var sum = 0.0
-        for index in 0..<dimensions {
-            let value = Double(vector[index])
-            sum += value * value
-        }
-        return Float(sum.squareRoot())
+        Float(mk_square_sum(vector, dimensions).squareRoot())
     }
 
     /// Checks a vector and returns its norm.
     ///
-    /// - Throws: `invalidVector` that names the first component at fault, unless every number is
-    ///   finite, the sum of squares fits into f32, and, under cosine, not all are zero.
+    /// - Throws: `invalidVector` that names the component at fault, unless every number is finite, the
+    ///   sum of squares fits into f32, and, under cosine, not all are zero.
     package static func validatedNorm(
         of vector: UnsafeBufferPointer<Float>,
         metric: Metric
     ) throws(StoreError) -> Float {
-        var sum = 0.0
-        for value in vector {
-            let wide = Double(value)
-            sum += wide * wide
-        }
+        let sum = vector.baseAddress.map { mk_square_sum($0, vector.count) } ?? 0
         // One comparison finds infinities, NaNs and overflow alike, as each makes the sum large or
         // unordered; only then is it worth looking for the place.
         guard sum <= Double(Float.greatestFiniteMagnitude) else { throw fault(in: vector) }
@@ -50,27 +42,28 @@ package enum VectorMath {
     }
 
     private static func fault(in vector: UnsafeBufferPointer<Float>) -> StoreError {
-        var sum = 0.0
-        for (index, value) in vector.enumerated() {
-            guard value.isFinite else {
-                return StoreError(
-                    .invalidVector,
-                    "component \(index) of the vector is not a finite number",
-                    expected: "a finite number",
-                    found: "\(value)"
-                )
-            }
-            sum += Double(value) * Double(value)
-            guard sum <= Double(Float.greatestFiniteMagnitude) else {
-                return StoreError(
-                    .invalidVector,
-                    "the squares of the vector's numbers overflow 32 bits at component \(index)",
-                    expected: "a sum of squares up to \(Float.greatestFiniteMagnitude)",
-                    found: "\(sum)"
-                )
-            }
+        if let index = vector.firstIndex(where: { !$0.isFinite }) {
+            return StoreError(
+                .invalidVector,
+                "component \(index) of the vector is not a finite number",
+                expected: "a finite number",
+                found: "\(vector[index])"
+            )
         }
-        preconditionFailure("called for a vector without fault")
+        let largest = Double(Float.greatestFiniteMagnitude)
+        var sum = 0.0
+        // Added in this order the sum may be a little smaller: then it is the last component.
+        let index = vector.firstIndex {
+            sum += Double($0) * Double($0)
+            return sum > largest
+        }
+        return StoreError(
+            .invalidVector,
+            "the squares of the vector's numbers overflow 32 bits at component"
+                + " \(index ?? vector.count - 1)",
+            expected: "a sum of squares up to \(Float.greatestFiniteMagnitude)",
+            found: "\(sum)"
+        )
     }
 }
 

@@ -210,4 +210,19 @@ struct Level: CustomTestStringConvertible, Sendable {
             }
         }
     }
+
+    @Test func squaresAreAddedInTheOrderOfTheFormat() {
+        var samples = Samples(seed: 5)
+        for count in [0, 1, 7, 8, 9, 16, 383, 384, 385] {
+            let values = (0..<count).map { _ in Float.random(in: -2...2, using: &samples) }
+            var s = [Double](repeating: 0, count: 8)
+            for (place, value) in values.enumerated() {
+                s[place % 8] += Double(value) * Double(value)
+            }
+            let wanted = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+            #expect(mk_square_sum(values, count) == wanted, "\(count) numbers")
+        }
+        #expect(mk_square_sum([3, .nan, 1], 3).isNaN)
+        #expect(mk_square_sum([3, -.infinity, 1], 3) == .infinity)
+    }
 }

@@ -61,6 +61,20 @@ const mk_kernels *_Nullable mk_kernels_for(int level);
 // The fastest kernels of this CPU: the same table at every call.
 const mk_kernels *mk_kernels_best(void);
 
+// The sum of the squares of n numbers in f64, where the square of an f32 is exact: number i is added
+// to sum i mod 8, in ascending order, and the sums s0 to s7 are added as
+// ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)). format-spec/vector.md fixes this order, so that
+// the result has the same bits everywhere; one sum alone would wait for itself at each number.
+static inline double mk_square_sum(const float *values, size_t n) {
+    double s[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        for (size_t k = 0; k < 8; k++) s[k] += (double)values[i + k] * (double)values[i + k];
+    }
+    for (; i < n; i++) s[i % 8] += (double)values[i] * (double)values[i];
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
 // CRC-32C (Castagnoli: polynomial 0x1EDC6F41, reflected, initial value and final xor 0xFFFFFFFF;
 // "123456789" gives 0xE3069283) of n bytes that follow bytes whose checksum is crc; crc = 0
 // starts. crc(a then b) = mk_crc32c(mk_crc32c(0, a), b). Uses the CPU's instruction if it has one.
