@@ -86,6 +86,7 @@ AVX2 static void coarse_rows(const uint8_t *high, size_t half, size_t count, con
 
 const mk_code_kernels mk_avx2_code_kernels = {
     MK_CODES_AVX2, "avx2", dot_list, dot_pair, coarse_list, coarse_rows,
+    plain_keep, plain_unmarked,
 };
 
 #endif

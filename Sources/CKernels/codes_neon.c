@@ -66,6 +66,7 @@ NEON static void coarse_rows(const uint8_t *high, size_t half, size_t count, con
 
 const mk_code_kernels mk_neon_code_kernels = {
     MK_CODES_NEON, "neon", dot_list, dot_pair, coarse_list, coarse_rows,
+    plain_keep, plain_unmarked,
 };
 
 #endif

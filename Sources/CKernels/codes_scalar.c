@@ -41,4 +41,5 @@ static void coarse_rows(const uint8_t *high, size_t half, size_t count, const in
 
 const mk_code_kernels mk_scalar_code_kernels = {
     MK_CODES_SCALAR, "scalar", dot_list, dot_pair, coarse_list, coarse_rows,
+    plain_keep, plain_unmarked,
 };

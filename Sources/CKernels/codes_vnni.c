@@ -173,8 +173,90 @@ VNNI static void coarse_rows(const uint8_t *high, size_t half, size_t count, con
     }
 }
 
+// keep for a pool of at most 16 * N nodes, which stays in 2 * N registers meanwhile. Written and read
+// again for each node, a pool would be read before its last write has left the store buffer.
+INLINE size_t keep_in(const size_t N, const mk_pool *pool, const int32_t *keys,
+                      const uint32_t *nodes, size_t count, const uint32_t *links, size_t stride) {
+    __m512i pool_keys[8], pool_nodes[8];
+    for (size_t v = 0; v < N; v++) {
+        pool_keys[v] = load(pool->keys + 16 * v);
+        pool_nodes[v] = load(pool->nodes + 16 * v);
+    }
+    __m512i bar = _mm512_set1_epi32(pool->keys[pool->width - 1]);
+    size_t first = pool->width;
+    for (size_t start = 0; start < count; start += 16) {
+        unsigned near = _mm512_cmpgt_epi32_mask(load(keys + start), bar);
+        if (count - start < 16) near &= (1u << (count - start)) - 1;
+        // Those that others of the same call have put behind the last place are lost there.
+        for (; near; near &= near - 1) {
+            size_t i = start + (size_t)__builtin_ctz(near);
+            __m512i key = _mm512_set1_epi32(keys[i]), node = _mm512_set1_epi32((int)nodes[i]);
+            __builtin_prefetch(links + nodes[i] * stride);
+            __builtin_prefetch(links + nodes[i] * stride + 16);
+            __m512i before_keys = pool_keys[0], before_nodes = pool_nodes[0];
+            size_t place = 0;
+            unsigned passed = 1;
+            for (size_t v = 0; v < N; v++) {
+                // The first lanes stay, one takes the node, the others go up by one.
+                unsigned stay = _mm512_cmpge_epi32_mask(pool_keys[v], key);
+                __mmask16 here = (__mmask16)((stay << 1 | passed) & ~stay);
+                passed = stay >> 15;
+                place += (size_t)__builtin_popcount(stay);
+                __m512i up_keys = _mm512_alignr_epi32(pool_keys[v], before_keys, 15);
+                __m512i up_nodes = _mm512_alignr_epi32(pool_nodes[v], before_nodes, 15);
+                before_keys = pool_keys[v];
+                before_nodes = pool_nodes[v];
+                up_keys = _mm512_mask_mov_epi32(up_keys, (__mmask16)stay, before_keys);
+                up_nodes = _mm512_mask_mov_epi32(up_nodes, (__mmask16)stay, before_nodes);
+                pool_keys[v] = _mm512_mask_mov_epi32(up_keys, here, key);
+                pool_nodes[v] = _mm512_mask_mov_epi32(up_nodes, here, node);
+            }
+            first = place < first ? place : first;
+        }
+    }
+    for (size_t v = 0; v < N; v++) {
+        _mm512_storeu_si512(pool->keys + 16 * v, pool_keys[v]);
+        _mm512_storeu_si512(pool->nodes + 16 * v, pool_nodes[v]);
+    }
+    return first;
+}
+
+VNNI static size_t keep(const mk_pool *pool, const int32_t *keys, const uint32_t *nodes,
+                        size_t count, const uint32_t *links, size_t stride) {
+    switch ((pool->width + 15) / 16) {
+        case 1: return keep_in(1, pool, keys, nodes, count, links, stride);
+        case 2: return keep_in(2, pool, keys, nodes, count, links, stride);
+        case 3: return keep_in(3, pool, keys, nodes, count, links, stride);
+        case 4: return keep_in(4, pool, keys, nodes, count, links, stride);
+        case 5: case 6: return keep_in(6, pool, keys, nodes, count, links, stride);
+        case 7: case 8: return keep_in(8, pool, keys, nodes, count, links, stride);
+        default: return plain_keep(pool, keys, nodes, count, links, stride);
+    }
+}
+
+// Looks at sixteen marks at once, then again at the few that are left, as a row that is being written
+// may name a node twice.
+__attribute__((no_sanitize("thread")))
+VNNI static size_t unmarked(const uint32_t *words, size_t n, uint32_t *marks, uint32_t *out) {
+    __m512i one = _mm512_set1_epi32(1), low = _mm512_set1_epi32(31);
+    size_t found = 0;
+    for (size_t i = 0; i < n; i += 16) {
+        __m512i row = load(words + i);
+        unsigned used = _mm512_cmpneq_epi32_mask(row, _mm512_set1_epi32(-1));
+        used = (~used & (used + 1)) - 1;  // those before the first that is not
+        __m512i set = _mm512_mask_i32gather_epi32(row, (__mmask16)used, _mm512_srli_epi32(row, 5),
+                                                  marks, 4);
+        __m512i bit = _mm512_sllv_epi32(one, _mm512_and_si512(row, low));
+        __mmask16 fresh = _mm512_mask_testn_epi32_mask((__mmask16)used, set, bit);
+        _mm512_storeu_si512(out + found, _mm512_maskz_compress_epi32(fresh, row));
+        found += (size_t)__builtin_popcount(fresh);
+        if (used != UINT16_MAX) break;
+    }
+    return plain_unmarked(out, found, marks, out);
+}
+
 const mk_code_kernels mk_vnni_code_kernels = {
-    MK_CODES_VNNI, "vnni", dot_list, dot_pair, coarse_list, coarse_rows,
+    MK_CODES_VNNI, "vnni", dot_list, dot_pair, coarse_list, coarse_rows, keep, unmarked,
 };
 
 #endif

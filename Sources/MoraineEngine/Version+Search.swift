@@ -24,7 +24,7 @@ extension Version {
         var plan = sources.plan
         let best = try candidates(sources, [vector], request, cost: &plan.cost)
         return SearchAnswer(
-            hits: try hits(best[0], collection.metric, request),
+            hits: try hits(best, collection.metric, request)[0],
             plan: plan
         )
     }
@@ -85,8 +85,8 @@ extension Version {
                 let lists = try self.candidates(sources, part, request, cost: &cost)
                 var results: [R] = []
                 results.reserveCapacity(lists.count)
-                for list in lists {
-                    results.append(try body(try self.hits(list, collection.metric, request)))
+                for hits in try self.hits(lists, collection.metric, request) {
+                    results.append(try body(hits))
                 }
                 return results
             }
@@ -186,32 +186,55 @@ extension Version {
             best.append(
                 try Candidate.nearest(of: list, limit: wanted) {
                     candidate throws(StoreError) -> [UInt8] in
-                    Array(try candidateIDs([candidate])[0])
+                    try candidateIDs([candidate]).bytes
                 }
             )
         }
         return best
     }
 
-    /// The page that was asked for of what was found.
-    private func hits(_ best: [Candidate], _ metric: Metric, _ request: SearchRequest)
-        throws(StoreError) -> [SearchHit]
+    /// The page that was asked for of what was found for each query.
+    private func hits(_ lists: [[Candidate]], _ metric: Metric, _ request: SearchRequest)
+        throws(StoreError) -> [[SearchHit]]
     {
-        var best = best[...]
-        if let bound = request.scoreBound {
-            let bound = Score.key(bound, metric)
-            best = best.prefix { $0.key >= bound }
-        }
+        let bound = request.scoreBound.map { Score.key($0, metric) } ?? 0
         // Which are skipped matters only where one of them may be the one to leave out.
-        var skipCount = request.offset
-        if request.excludedID == nil {
-            best = best.dropFirst(skipCount)
-            skipCount = 0
+        let skipCount = request.excludedID == nil ? request.offset : 0
+        // The ids of all lists together, as each waits for memory by itself.
+        var pages: [ArraySlice<Candidate>] = []
+        pages.reserveCapacity(lists.count)
+        var shown: [Candidate] = []
+        shown.reserveCapacity(lists.count * min(request.limit, 64))
+        for list in lists {
+            pages.append(list.prefix { $0.key >= bound }.dropFirst(skipCount))
+            shown += pages[pages.count - 1]
         }
-        let ids = try candidateIDs(best)
+        let ids = try candidateIDs(shown)
+        var results: [[SearchHit]] = []
+        results.reserveCapacity(lists.count)
+        var first = 0
+        for page in pages {
+            results.append(hits(page, ids, first, metric, request))
+            first += page.count
+        }
+        return results
+    }
+
+    /// The hits of one query's page, whose document that the request excludes is left out.
+    ///
+    /// - Parameter first: where the page's ids begin.
+    private func hits(
+        _ page: ArraySlice<Candidate>,
+        _ ids: IDList,
+        _ first: Int,
+        _ metric: Metric,
+        _ request: SearchRequest
+    ) -> [SearchHit] {
+        var skipCount = request.excludedID == nil ? 0 : request.offset
         var hits: [SearchHit] = []
-        hits.reserveCapacity(min(request.limit, best.count))
-        for (candidate, id) in zip(best, ids) where hits.count < request.limit {
+        hits.reserveCapacity(min(request.limit, page.count))
+        for (place, candidate) in page.enumerated() where hits.count < request.limit {
+            let id = ids[first + place]
             if let excluded = request.excludedID, id.elementsEqual(excluded) { continue }
             guard skipCount == 0 else {
                 skipCount -= 1
@@ -222,37 +245,41 @@ extension Version {
         return hits
     }
 
-    /// The ids of candidates' documents, in one piece of memory.
-    private func candidateIDs(_ candidates: ArraySlice<Candidate>) throws(StoreError)
-        -> [ArraySlice<UInt8>]
-    {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(24 * candidates.count)
-        var ends: [Int] = []
-        ends.reserveCapacity(candidates.count)
-        var rest = candidates
+    /// The ids of candidates' documents.
+    private func candidateIDs(_ candidates: [Candidate]) throws(StoreError) -> IDList {
+        var ids = IDList(count: candidates.count)
+        var rest = candidates[...]
         while let source = rest.first?.source {
             // Those of one source together: mostly all.
             let run = rest.prefix { $0.source == source }
             rest = rest[run.endIndex...]
             if source < memtables.count {
                 for candidate in run {
-                    bytes += memtables[source].row(Int(candidate.row)).pointee.id
-                    ends.append(bytes.count)
+                    ids.bytes += memtables[source].row(Int(candidate.row)).pointee.id
+                    ids.ends.append(ids.bytes.count)
                 }
             } else {
                 try segments[source - memtables.count].segment
-                    .appendIDs(of: run.map(\.row), to: &bytes, ends: &ends)
+                    .appendIDs(of: run.map(\.row), to: &ids.bytes, ends: &ids.ends)
             }
         }
-        var ids: [ArraySlice<UInt8>] = []
-        ids.reserveCapacity(ends.count)
-        var start = 0
-        for end in ends {
-            ids.append(bytes[start..<end])
-            start = end
-        }
         return ids
+    }
+}
+
+/// Ids in one piece of memory.
+private struct IDList {
+    var bytes: [UInt8] = []
+    /// Where each of them ends.
+    var ends: [Int] = []
+
+    init(count: Int) {
+        bytes.reserveCapacity(24 * count)
+        ends.reserveCapacity(count)
+    }
+
+    subscript(place: Int) -> ArraySlice<UInt8> {
+        bytes[(place == 0 ? 0 : ends[place - 1])..<ends[place]]
     }
 }
 

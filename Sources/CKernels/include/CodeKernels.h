@@ -15,6 +15,18 @@ extern "C" {
 // byte-product instruction; MK_CODES_NEON needs the dot-product extension of arm64.
 enum mk_code_level { MK_CODES_SCALAR = 0, MK_CODES_AVX2 = 1, MK_CODES_VNNI = 2, MK_CODES_NEON = 3 };
 
+// The nodes that a best-first search keeps, nearest first: keys, which descend, and nodes beside
+// them. A place where nothing is kept yet has the key INT32_MIN and the node UINT32_MAX. Both have
+// mk_pool_room(width) words at a multiple of 64 bytes; those behind the first `width` are the
+// kernels' own.
+typedef struct {
+    int32_t *keys;
+    uint32_t *nodes;
+    size_t width;
+} mk_pool;
+
+static inline size_t mk_pool_room(size_t width) { return (width + 15) / 16 * 16 + 32; }
+
 // The kernels of one instruction set.
 //
 // A code is n numbers, n a multiple of 128 up to 16,384, each a byte of 128 plus a value of -127 to
@@ -43,6 +55,17 @@ typedef struct __attribute__((swift_attr("@Sendable"))) mk_code_kernels {
     // out[i] is of the coarse code i, for i < count. Fetches ahead.
     void (*coarse_rows)(const uint8_t *high, size_t half, size_t count, const int8_t *query,
                         int32_t *out);
+
+    // Puts those of `count` nodes into the pool whose keys are above its last one, each behind those
+    // that are not farther, and asks for the first two lines of their links, `stride` words a node.
+    // Returns the first place that changed, width or more when none did. Keys are above INT32_MIN; they
+    // are read up to the next multiple of 16.
+    size_t (*keep)(const mk_pool *pool, const int32_t *keys, const uint32_t *nodes, size_t count,
+                   const uint32_t *links, size_t stride);
+    // The first words of a row, up to UINT32_MAX or n of them, a multiple of 16: those whose bit in
+    // `marks` is not set are stored to out, once, and their bits are set. Returns how many. out has
+    // room for n + 16. Others may write words at the same time (mk_store_shared).
+    size_t (*unmarked)(const uint32_t *words, size_t n, uint32_t *marks, uint32_t *out);
 } mk_code_kernels;
 
 // The kernels of a level, or NULL when this CPU or this architecture lacks it.
@@ -76,41 +99,6 @@ static inline void mk_spin_unlock(uint8_t *lock) { __atomic_store_n(lock, 0, __A
 // Asks for the lines of n bytes.
 static inline void mk_fetch(const uint8_t *bytes, size_t n) {
     for (size_t i = 0; i < n; i += 64) __builtin_prefetch(bytes + i);
-}
-
-// How many of the first n keys, which descend, are not below a key.
-//
-// Halves down to 64, then counts: where a key belongs cannot be foretold, and a count without a
-// branch for each key takes several at a time.
-static inline size_t mk_rank(const int32_t *keys, size_t n, int32_t key) {
-    size_t low = 0, end = n;
-    while (end - low > 64) {
-        size_t middle = (low + end) / 2;
-        if (keys[middle] >= key) low = middle + 1;
-        else end = middle;
-    }
-    int32_t passed = 0;
-    for (size_t i = low; i < end; i++) passed += keys[i] >= key;
-    return low + (size_t)passed;
-}
-
-// Moves n words up by one place. What stands in the MK_SHIFT_SLACK words behind them is lost.
-//
-// A few words are moved for each node that a search keeps; a call of memmove takes as long as that.
-enum { MK_SHIFT_SLACK = 17 };
-static inline void mk_shift(uint32_t *words, size_t n) {
-    typedef struct {
-        uint32_t words[16];
-    } line;
-    line now;
-    __builtin_memcpy(&now, words, sizeof now);
-    for (size_t i = 0;; i += 16) {
-        line next;
-        if (i + 16 < n) __builtin_memcpy(&next, words + i + 16, sizeof next);
-        __builtin_memcpy(words + i + 1, &now, sizeof now);
-        if (i + 16 >= n) return;
-        now = next;
-    }
 }
 
 // The halves of the n bytes of a code.

@@ -17,21 +17,19 @@ struct GraphLinks: @unchecked Sendable {
     func row(_ node: UInt32) -> UnsafePointer<UInt32> { words + Int(node) &* stride }
 }
 
-/// One search at a time, and its memory: 2 bytes a node, and the pool.
+/// One search at a time, and its memory: a bit a node, and the pool.
 package final class GraphSearch {
     private let codes: GraphCodes
     /// Whether to walk by coarse codes and to compare whole ones at the end.
     private let isCoarse: Bool
     private let links: GraphLinks
-    private let visited: UnsafeMutablePointer<UInt16>
-    private var epoch: UInt16 = 0
+    private let visited: GraphMarks
     private var pool = GraphPool(capacity: 256)
-    private let fresh: UnsafeMutablePointer<UInt32>
-    private let products: UnsafeMutablePointer<Int32>
+    private let keys: UnsafeMutablePointer<Int32>
     /// Room for a query for the codes, at a multiple of 64 bytes.
     let values: UnsafeMutablePointer<Int8>
-    /// What is sorted at the end of a coarse search: keys above nodes.
-    private var ranks: [UInt64] = []
+    /// What a coarse search found, while it is ordered anew.
+    private var found: [UInt32] = []
     /// Nodes in the pool.
     package private(set) var count = 0
     /// Codes compared since the object was made.
@@ -41,10 +39,9 @@ package final class GraphSearch {
         self.codes = codes
         self.isCoarse = isCoarse
         self.links = links
-        visited = .allocate(capacity: max(1, codes.count))
-        visited.initialize(repeating: 0, count: codes.count)
-        fresh = .allocate(capacity: GraphWalk.batch)
-        products = .allocate(capacity: GraphWalk.batch)
+        visited = GraphMarks(nodeCount: codes.count)
+        keys = .allocate(capacity: GraphPool.batch)
+        keys.initialize(repeating: 0, count: GraphPool.batch)
         values = UnsafeMutableRawPointer.allocate(byteCount: codes.byteCount, alignment: 64)
             .bindMemory(to: Int8.self, capacity: codes.byteCount)
         values.initialize(repeating: 0, count: codes.byteCount)
@@ -53,18 +50,17 @@ package final class GraphSearch {
     deinit {
         visited.deallocate()
         pool.deallocate()
-        fresh.deallocate()
-        products.deallocate()
+        keys.deallocate()
         values.deallocate()
     }
 
     /// The node at a place of the pool.
     @inline(__always)
-    package func node(_ place: Int) -> UInt32 { pool.nodes[place] & ~GraphPool.expanded }
+    package func node(_ place: Int) -> UInt32 { pool.node(place) }
 
     /// The key of the node at a place of the pool.
     @inline(__always)
-    package func key(_ place: Int) -> Int32 { pool.keys[place] }
+    package func key(_ place: Int) -> Int32 { pool.key(place) }
 
     /// Fills the pool with the nodes nearest to the query that a search finds, nearest first.
     ///
@@ -76,53 +72,49 @@ package final class GraphSearch {
         from entries: UnsafeBufferPointer<UInt32>,
         width: Int
     ) {
-        precondition(entries.count <= GraphWalk.batch && width > 0)
+        precondition(entries.count <= GraphPool.batch && width > 0)
         if pool.capacity < width {
             pool.deallocate()
             pool = GraphPool(capacity: width)
         }
-        epoch &+= 1
-        if epoch == 0 {
-            visited.update(repeating: 0, count: codes.count)
-            epoch = 1
-        }
+        pool.empty(width: width)
         var walk = GraphWalk(
             codes: codes,
             isCoarse: isCoarse,
             links: links,
             query: query,
-            width: width,
-            mark: epoch,
             visited: visited,
             pool: pool,
-            fresh: fresh,
-            products: products
+            fresh: visited.log,
+            keys: keys
         )
         walk.begin(entries)
         while walk.advance() {}
-        count = walk.count
+        visited.clear(walk.isLogWhole ? walk.fresh - visited.log : nil)
+        count = pool.count()
         comparisonCount &+= walk.comparisonCount
         if isCoarse { refine(query) }
     }
 
     /// Orders the pool by whole codes.
     private func refine(_ query: GraphQuery) {
-        for place in 0..<count { mk_fetch(codes.lowHalf(node(place)), codes.half) }
-        ranks.removeAll(keepingCapacity: true)
-        for start in stride(from: 0, to: count, by: GraphWalk.batch) {
-            let end = min(start + GraphWalk.batch, count)
-            for place in start..<end { fresh[place - start] = node(place) }
-            codes.multiply(fresh, end - start, query, products)
-            for index in 0..<(end - start) {
-                let key = query.key(products[index], fresh[index], codes)
-                ranks.append(UInt64(UInt32(bitPattern: key ^ .min)) << 32 | UInt64(fresh[index]))
-            }
-        }
-        ranks.sort(by: >)
+        found.removeAll(keepingCapacity: true)
         for place in 0..<count {
-            pool.keys[place] =
-                Int32(bitPattern: UInt32(truncatingIfNeeded: ranks[place] >> 32)) ^ .min
-            pool.nodes[place] = UInt32(truncatingIfNeeded: ranks[place])
+            mk_fetch(codes.lowHalf(node(place)), codes.half)
+            found.append(node(place))
+        }
+        pool.empty(width: pool.width)
+        found.withUnsafeBufferPointer { found in
+            guard var nodes = found.baseAddress else { return }
+            var rest = found.count
+            while rest > 0 {
+                let batch = min(rest, GraphPool.batch)
+                codes.multiply(nodes, batch, query, keys)
+                query.makeKeys(keys, nodes, batch, codes)
+                pool.keep(keys, nodes, batch, codes, links)
+                nodes += batch
+                rest -= batch
+            }
         }
     }
 }
@@ -130,22 +122,19 @@ package final class GraphSearch {
 /// The state of a search, apart from the object: its fields are registers, not looked up and
 /// guarded at each use.
 private struct GraphWalk {
-    /// As many as are compared at once: entries, or the links of a node.
-    static let batch = 64
-
     let codes: GraphCodes
     let isCoarse: Bool
     let links: GraphLinks
     let query: GraphQuery
-    let width: Int
-    let mark: UInt16
-    let visited: UnsafeMutablePointer<UInt16>
+    let visited: GraphMarks
     let pool: GraphPool
-    /// Nodes whose codes were asked for and are to be compared next.
-    let fresh: UnsafeMutablePointer<UInt32>
-    let products: UnsafeMutablePointer<Int32>
+    /// Nodes whose codes were asked for and are to be compared next: the end of the log.
+    var fresh: UnsafeMutablePointer<UInt32>
+    /// Their keys.
+    let keys: UnsafeMutablePointer<Int32>
     var freshCount = 0
-    var count = 0
+    /// Whether the log has all nodes that are marked.
+    var isLogWhole = true
     /// No node of the pool before this place is left to expand.
     var place = 0
     var comparisonCount = 0
@@ -153,8 +142,7 @@ private struct GraphWalk {
     @inline(__always)
     mutating func begin(_ entries: UnsafeBufferPointer<UInt32>) {
         for node in entries {
-            guard visited[Int(node)] != mark else { continue }
-            visited[Int(node)] = mark
+            guard visited.mark(node) else { continue }
             fresh[freshCount] = node
             freshCount += 1
         }
@@ -166,20 +154,19 @@ private struct GraphWalk {
     @inline(__always)
     mutating func advance() -> Bool {
         if freshCount > 0 { place = min(place, compare()) }
-        while place < count, pool.nodes[place] & GraphPool.expanded != 0 { place &+= 1 }
-        guard place < count else { return false }
-        let node = pool.nodes[place]
-        pool.nodes[place] = node | GraphPool.expanded
-        let row = links.row(node)
-        freshCount = 0
-        for index in 0..<links.stride {
-            let node = mk_load_shared(row + index)
-            if node == GraphLinks.unused { break }
-            // Without a branch: whether a node was visited cannot be foretold.
-            fresh[freshCount] = node
-            freshCount &+= visited[Int(node)] == mark ? 0 : 1
-            visited[Int(node)] = mark
+        while place < pool.width, pool.isExpanded(place) { place &+= 1 }
+        fresh += freshCount
+        guard place < pool.width else { return false }
+        if fresh - visited.log > GraphMarks.logCapacity {
+            fresh = visited.log
+            isLogWhole = false
         }
+        freshCount = codes.kernels.pointee.unmarked(
+            links.row(pool.expand(place)),
+            links.stride,
+            visited.bits,
+            fresh
+        )
         fetch()
         return true
     }
@@ -198,68 +185,13 @@ private struct GraphWalk {
     private mutating func compare() -> Int {
         comparisonCount &+= freshCount
         if isCoarse {
-            codes.multiplyCoarse(fresh, freshCount, query, products)
+            codes.multiplyCoarse(fresh, freshCount, query, keys)
+            query.makeCoarseKeys(keys, fresh, freshCount, codes)
         } else {
-            codes.multiply(fresh, freshCount, query, products)
+            codes.multiply(fresh, freshCount, query, keys)
+            query.makeKeys(keys, fresh, freshCount, codes)
         }
-        var first = Int.max
-        for index in 0..<freshCount {
-            let node = fresh[index]
-            let product = products[index]
-            let key =
-                isCoarse
-                ? query.coarseKey(product, node, codes) : query.key(product, node, codes)
-            if count == width {
-                guard key > pool.keys[count &- 1] else { continue }
-            } else {
-                count &+= 1
-            }
-            let place = pool.insert(node, key, count: count)
-            let row = links.row(node)
-            mk_prefetch(row)
-            mk_prefetch(row + 16)
-            if place < first { first = place }
-        }
-        return first
-    }
-}
-
-/// The nodes that a search keeps, nearest first, and their keys beside them.
-///
-/// Whoever makes one frees it.
-private struct GraphPool {
-    /// Set in a node that was expanded.
-    static let expanded: UInt32 = 1 << 31
-
-    let capacity: Int
-    let keys: UnsafeMutablePointer<Int32>
-    let nodes: UnsafeMutablePointer<UInt32>
-
-    init(capacity: Int) {
-        self.capacity = capacity
-        keys = .allocate(capacity: capacity + Int(MK_SHIFT_SLACK))
-        nodes = .allocate(capacity: capacity + Int(MK_SHIFT_SLACK))
-    }
-
-    func deallocate() {
-        keys.deallocate()
-        nodes.deallocate()
-    }
-
-    /// Puts a node behind those that are not farther; returns its place.
-    ///
-    /// - Parameter count: the nodes with the new one; what was at its last place is lost.
-    @inline(__always)
-    func insert(_ node: UInt32, _ key: Int32, count: Int) -> Int {
-        let place = mk_rank(keys, count &- 1, key)
-        let moved = count &- 1 &- place
-        UnsafeMutableRawPointer(keys + place).withMemoryRebound(to: UInt32.self, capacity: moved) {
-            mk_shift($0, moved)
-        }
-        mk_shift(nodes + place, moved)
-        keys[place] = key
-        nodes[place] = node
-        return place
+        return pool.keep(keys, fresh, freshCount, codes, links)
     }
 }
 

@@ -158,9 +158,20 @@ package struct GraphQuery {
         self.init(values: values, sum: sum)
     }
 
-    /// The key of a code from a kernel's result.
+    /// The keys of codes from a kernel's results, in their place.
     ///
     /// Below 2^30: values are at most 127 and there are at most 16,384.
+    @inline(__always)
+    func makeKeys(
+        _ products: UnsafeMutablePointer<Int32>,
+        _ nodes: UnsafePointer<UInt32>,
+        _ count: Int,
+        _ codes: GraphCodes
+    ) {
+        for index in 0..<count { products[index] = key(products[index], nodes[index], codes) }
+    }
+
+    /// The key of a code from a kernel's result; see `makeKeys`.
     @inline(__always)
     func key(_ product: Int32, _ node: UInt32, _ codes: GraphCodes) -> Int32 {
         let product = product &- offset
@@ -168,13 +179,18 @@ package struct GraphQuery {
         return 2 &* product &- squareSums[Int(node)]
     }
 
-    /// The key of a coarse code from a kernel's result.
+    /// The keys of coarse codes from a kernel's results, in their place.
     ///
     /// Below 2^30: half steps are at most 241, squares as above.
     @inline(__always)
-    func coarseKey(_ product: Int32, _ node: UInt32, _ codes: GraphCodes) -> Int32 {
-        let product = 32 &* product &- coarseOffset
-        guard let squareSums = codes.squareSums else { return product }
-        return product &- squareSums[Int(node)]
+    func makeCoarseKeys(
+        _ products: UnsafeMutablePointer<Int32>,
+        _ nodes: UnsafePointer<UInt32>,
+        _ count: Int,
+        _ codes: GraphCodes
+    ) {
+        for index in 0..<count { products[index] = 32 &* products[index] &- coarseOffset }
+        guard let squareSums = codes.squareSums else { return }
+        for index in 0..<count { products[index] &-= squareSums[Int(nodes[index])] }
     }
 }
