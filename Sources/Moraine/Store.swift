@@ -131,7 +131,8 @@ public final class Store: Sendable {
     /// blocks.
     ///
     /// Calls that are running end first. Closing twice is harmless. A store that is dropped without
-    /// this loses nothing that was acknowledged as durable; the next open replays the log.
+    /// this loses nothing that was acknowledged as durable; the next open replays the log. Its lock
+    /// goes when what runs in the background has ended, a moment later.
     ///
     /// - Throws: `noSpace`, `inputOutput`, `poisoned`; the store is closed all the same.
     public func close() throws(MoraineError) {
