@@ -144,11 +144,14 @@ extension Engine {
     // MARK: In the background
 
     /// One merge that there is reason for, among segments that are not in `busy`.
+    ///
+    /// While a load goes on only many segments are a reason: it has work for all processors.
     func chooseCompaction(busy: Set<UInt64>) -> CompactionTask? {
         guard !closing.withLock({ $0 }) else { return nil }
         return withWriter { writer in
             guard writer.poison == nil else { return nil }
             let all = writer.compactionCandidates
+            if writer.isLoading, all.count <= CompactionPolicy.segmentCount { return nil }
             let free = all.filter { !busy.contains($0.id) }
             return compactionPolicy.choose(free, all: all, settled: compactions.settled)
                 .map { writer.compactionTask($0) }

@@ -131,7 +131,9 @@ extension Engine {
     /// None while a load goes on: it has work for all processors, and many of its segments will be
     /// merged soon. The checkpoint at its end asks again.
     func chooseIndex(busy: Set<UInt64>, blocked: Set<IndexKey>) -> IndexTask? {
-        guard !closing.withLock({ $0 }), !isLoading || isAheadOfIndexes else { return nil }
+        guard !closing.withLock({ $0 }), isAheadOfIndexes || !withWriter({ $0.isLoading }) else {
+            return nil
+        }
         let busy = busy.union(compactions.jobs.busySegments)
         return indexTasks(blocked: blocked).first { !busy.contains($0.view.segment.id) }
     }
@@ -161,9 +163,6 @@ extension Engine {
             return isUnindexed ? sum + view.segment.vectorCount : sum
         }
     }
-
-    /// True while there are commits past the log that no checkpoint has written yet.
-    private var isLoading: Bool { withWriter { $0.unloggedLSN > $0.state.floor } }
 
     /// True while more rows wait for their derived files than writers may leave behind.
     var isAheadOfIndexes: Bool {

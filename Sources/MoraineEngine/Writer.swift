@@ -133,13 +133,16 @@ final class Writer: @unchecked Sendable {
             || (logByteCount >= options.logByteLimit && active.rowCount > 0)
     }
 
+    /// True while there are commits past the log that no checkpoint has written yet.
+    var isLoading: Bool { unloggedLSN > state.floor }
+
     /// True when a bulk load has filled enough for a checkpoint to be worth its while now, long
     /// before writers have to wait for one.
     ///
     /// The first segments of a load are small, so that little is left to write at its end; later
     /// ones grow with the load, so that they stay few.
     var wantsEarlyCheckpoint: Bool {
-        options.runsInBackground && sealed == nil && unloggedLSN > state.floor
+        options.runsInBackground && sealed == nil && isLoading
             && active.byteCount >= loadByteCount
     }
 
