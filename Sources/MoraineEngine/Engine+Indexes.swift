@@ -131,7 +131,7 @@ extension Engine {
     /// None while a load goes on: it has work for all processors, and many of its segments will be
     /// merged soon. The checkpoint at its end asks again.
     func chooseIndex(busy: Set<UInt64>, blocked: Set<IndexKey>) -> IndexTask? {
-        guard !closing.withLock({ $0 }), isAheadOfIndexes || !withWriter({ $0.isLoading }) else {
+        guard !closing.withLock({ $0 }), !withWriter({ $0.isLoading }) || isAheadOfIndexes else {
             return nil
         }
         let busy = busy.union(compactions.jobs.busySegments)

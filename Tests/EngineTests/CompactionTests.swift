@@ -249,6 +249,44 @@ struct CompactionTests {
         try expectSound()
     }
 
+    @Test func mergesWaitWhileALoadGoesOn() throws {
+        let engine = try make()
+        func load(_ id: String) throws {
+            try engine.commit(logged: false) { batch throws(StoreError) in
+                let shape = try batch.collection("words")
+                try Array(id.utf8).withUnsafeBufferPointer { id throws(StoreError) in
+                    try Metadata.empty.withUnsafeBufferPointer { metadata throws(StoreError) in
+                        try batch.put(
+                            shape,
+                            id: UnsafeRawBufferPointer(id),
+                            text: UnsafeRawBufferPointer(id),
+                            metadata: UnsafeRawBufferPointer(metadata),
+                            vector: nil
+                        )
+                    }
+                }
+            }
+        }
+        for number in 0..<8 {
+            try load("w\(number)")
+            try engine.checkpoint()
+        }
+        // What is not durable yet is a load that goes on.
+        try load("last")
+        #expect(engine.chooseCompaction(busy: []) == nil)
+        try engine.checkpoint()
+        #expect(engine.chooseCompaction(busy: [])?.inputs.count == 9)
+        // Too many segments are merged all the same.
+        for number in 0..<30 {
+            try load("x\(number)")
+            try engine.checkpoint()
+        }
+        try load("end")
+        #expect(engine.chooseCompaction(busy: []) != nil)
+        try engine.close()
+        try expectSound()
+    }
+
     @Test func whatWasCachedBeforeAMergeIsCachedBehindIt() throws {
         let engine = try make()
         let expected = try fill(engine)
