@@ -295,6 +295,30 @@ struct SafeguardTests {
             }
         }
     }
+
+    /// Rows of a merge's output that died while it was written: their file and its name.
+    @Test(arguments: [1, 2] as [UInt64])
+    func aFailedSyncOfDeletionsThatAMergeCarriesOverEndsWriting(ordinal: UInt64) throws {
+        let engine = try make(disk)
+        for number in 0..<4 {
+            try engine.put("notes", "k\(number)", text: "x")
+            if number % 2 == 1 { try engine.checkpoint() }
+        }
+        let pending = try #require(try engine.buildCompaction(all: true))
+        try engine.delete("notes", "k0")
+        try engine.checkpoint()
+        disk.setFault(.failOnceSync(ordinal: ordinal))
+        #expect(storeCode { () throws(StoreError) in try engine.install(pending) } == .inputOutput)
+        #expect(storeCode { () throws(StoreError) in try engine.checkpoint() } == .poisoned)
+        let code = storeCode { () throws(StoreError) in
+            try engine.put("notes", "k4", text: "x")
+        }
+        #expect(code == .poisoned)
+        #expect(storeCode { () throws(StoreError) in try engine.close() } == .poisoned)
+        let again = try open(disk)
+        #expect(try ids(again) == ["k1", "k2", "k3"])
+        try again.close()
+    }
 }
 
 /// Notes what is done to names.

@@ -101,6 +101,24 @@ import Testing
         }
     }
 
+    /// All that differs is the store's id, under a checksum that is right.
+    @Test func aHeadOfAnotherStoreIsRefused() throws {
+        let fixture = try Fixture()
+        let reference = try write(fixture, [bytes(100)])
+        let whole = try #require(fixture.files.contents(of: path))
+        var head = ByteWriter()
+        FileHeader(
+            kind: .vector,
+            storeID: StoreID(low: 1, high: 2),
+            fileID: 70,
+            createdLSN: 3
+        ).encode(into: &head)
+        fixture.files.replace(path: path, bytes: head.finish() + whole.dropFirst(64))
+        let error = #expect(throws: StoreError.self) { try open(fixture, reference) }
+        #expect(error?.code == .corrupted && error?.offset == 24)
+        #expect(error?.expected == fixture.storeID.text)
+    }
+
     @Test func onlyTheDamagedChunkIsRefused() throws {
         let chunk = SealedFileTests.chunk
         let fixture = try Fixture()
