@@ -1,7 +1,7 @@
 // A new store from whatever can still be read of a damaged one.
 
 import MoraineEngine
-import MoraineFiles
+package import MoraineFiles
 import MoraineSalvage
 import MoraineStorage
 
@@ -99,21 +99,30 @@ extension Store {
         timeout: Duration? = nil,
         item: (Salvage.Item) -> Void = { _ in }
     ) throws(MoraineError) -> Salvage {
-        try salvage(damaged, into: target, within: ownLimit(after: timeout), item)
+        try salvage(
+            damaged,
+            into: target,
+            in: PosixFileSystem(),
+            within: ownLimit(after: timeout),
+            item
+        )
     }
 
     private static func salvage(
         _ damaged: String,
         into target: String,
+        in fileSystem: any FileSystem,
         within limit: ReadLimit,
         _ item: (Salvage.Item) -> Void
     ) throws(MoraineError) -> Salvage {
         try face { () throws(StoreError) in
-            Salvage(
+            var options = EngineOptions()
+            options.fileSystem = fileSystem
+            return Salvage(
                 try Salvager.salvage(
                     damaged,
                     into: target,
-                    options: EngineOptions(),
+                    options: options,
                     within: limit
                 ) { item(Salvage.Item($0)) }
             )
@@ -135,9 +144,19 @@ extension Store {
         into target: String,
         timeout: Duration? = nil
     ) async throws(MoraineError) -> Salvage {
+        try await salvage(damaged, into: target, timeout: timeout, in: PosixFileSystem())
+    }
+
+    /// The same on any file system.
+    package static func salvage(
+        _ damaged: String,
+        into target: String,
+        timeout: Duration? = nil,
+        in fileSystem: any FileSystem
+    ) async throws(MoraineError) -> Salvage {
         try await run(on: WorkQueue(threadCount: 1), after: timeout) {
             limit throws(MoraineError) in
-            try salvage(damaged, into: target, within: limit) { _ in }
+            try salvage(damaged, into: target, in: fileSystem, within: limit) { _ in }
         }
     }
 }

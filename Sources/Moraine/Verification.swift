@@ -1,7 +1,7 @@
 // The check of all bytes of a store.
 
 import MoraineEngine
-import MoraineFiles
+package import MoraineFiles
 import MoraineStorage
 
 extension Store {
@@ -68,17 +68,20 @@ extension Store {
         timeout: Duration? = nil,
         progress: ((UInt64, UInt64) -> Void)? = nil
     ) throws(MoraineError) -> Verification {
-        try verify(at: path, within: ownLimit(after: timeout), progress)
+        try verify(at: path, in: PosixFileSystem(), within: ownLimit(after: timeout), progress)
     }
 
     private static func verify(
         at path: String,
+        in fileSystem: any FileSystem,
         within limit: ReadLimit,
         _ progress: ((UInt64, UInt64) -> Void)?
     ) throws(MoraineError) -> Verification {
         try face { () throws(StoreError) in
-            Verification(
-                try Engine.verify(path, options: EngineOptions(), within: limit, progress: progress)
+            var options = EngineOptions()
+            options.fileSystem = fileSystem
+            return Verification(
+                try Engine.verify(path, options: options, within: limit, progress: progress)
             )
         }
     }
@@ -95,9 +98,18 @@ extension Store {
     public static func verify(at path: String, timeout: Duration? = nil)
         async throws(MoraineError) -> Verification
     {
+        try await verify(at: path, timeout: timeout, in: PosixFileSystem())
+    }
+
+    /// The same on any file system.
+    package static func verify(
+        at path: String,
+        timeout: Duration? = nil,
+        in fileSystem: any FileSystem
+    ) async throws(MoraineError) -> Verification {
         try await run(on: WorkQueue(threadCount: 1), after: timeout) {
             limit throws(MoraineError) in
-            try verify(at: path, within: limit, nil)
+            try verify(at: path, in: fileSystem, within: limit, nil)
         }
     }
 }

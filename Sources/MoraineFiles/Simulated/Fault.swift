@@ -113,6 +113,7 @@ struct FaultPlan {
     private var noiseRandom = SplitMix64(seed: 0)
     private var crashOperation: UInt64?
     private var crashChange: UInt64?
+    private var call: (operation: UInt64, body: @Sendable () -> Void)?
 
     /// What becomes of an operation.
     enum Outcome: Equatable {
@@ -135,6 +136,10 @@ struct FaultPlan {
         crashChange = change > 0 ? changeCount + change : nil
         crashOperation = nil
         crashSite = nil
+    }
+
+    mutating func callAt(operation: UInt64, _ body: @escaping @Sendable () -> Void) {
+        call = (operationCount + operation, body)
     }
 
     /// After a crash: operations work again, and none is set to stop.
@@ -162,6 +167,7 @@ struct FaultPlan {
         operationCount += 1
         counts[operation, default: 0] += 1
         if isChange { changeCount += 1 }
+        if operationCount == call?.operation { call?.body() }
         if operationCount == crashOperation || (isChange && changeCount == crashChange) {
             isShutDown = true
             crashSite = "\(operation.rawValue) \(SimulatedFileSystem.pattern(of: path))"

@@ -43,6 +43,11 @@ extension SimulatedFileSystem {
         state.withLock { $0.plan.crashAt(change: n) }
     }
 
+    /// Calls `body` in the middle of the n-th operation from now; it must not use the file system.
+    package func callAt(operation n: UInt64, _ body: @escaping @Sendable () -> Void) {
+        state.withLock { $0.plan.callAt(operation: n, body) }
+    }
+
     /// Where the last `crashAt` stopped, "sync wal/W-#.mwal"; `nil` while it has not.
     package var crashSite: String? { state.withLock { $0.plan.crashSite } }
 
