@@ -10,23 +10,6 @@ import MoraineSegments
 package import MoraineStorage
 import Synchronization
 
-/// How far a compaction is.
-package struct CompactionProgress: Sendable {
-    /// Merges that are finished.
-    package var mergeCount = 0
-    /// Bytes of inputs that were read, and of those that were begun.
-    package var doneByteCount: UInt64 = 0
-    package var totalByteCount: UInt64 = 0
-    /// Vectors of outputs that were linked in a graph, and those of all graphs that were begun.
-    package var linkedVectorCount = 0
-    package var vectorCount = 0
-
-    mutating func link(_ linked: Int, of toLink: Int) {
-        linkedVectorCount += linked
-        vectorCount += toLink
-    }
-}
-
 /// What `compact` did.
 package struct CompactionSummary: Sendable, Equatable {
     package var mergeCount = 0
@@ -76,41 +59,21 @@ extension Engine {
         return try compactions.jobs.exclusively { () throws(StoreError) in
             // One threads more than needed is harmless; without background threads there is one.
             let width = options.runsInBackground ? width ?? WorkerThread.processorCount : 1
-            let made = Mutex(CompactionProgress())
+            let teller = ProgressTeller(progress)
             var summary = CompactionSummary()
             summary.byteCountBefore = try segmentByteCount()
             try withWriter { writer throws(StoreError) in try writer.advanceTime() }
             var done: Set<UInt64> = []
             while let task = try nextTask(all: all, done: done) {
-                made.withLock { $0.totalByteCount += task.byteCount }
                 let segments = task.inputs.map(\.segment.id)
                 let output = try compactions.jobs.holding(segments) { () throws(StoreError) in
-                    try run(
-                        task,
-                        width: width,
-                        linking: { linked, toLink in
-                            made.withLock { $0.link(linked, of: toLink) }
-                        }
-                    ) { byteCount throws(StoreError) in
-                        let now = made.withLock { made -> CompactionProgress in
-                            made.doneByteCount = min(
-                                made.totalByteCount,
-                                made.doneByteCount + byteCount
-                            )
-                            return made
-                        }
-                        if !progress(now) { throw Self.cancelledError }
-                    }
+                    try run(task, width: width, telling: teller)
                 }
                 if let output { done.insert(output.id) }
                 summary.mergeCount += 1
                 summary.inputSegmentCount += task.inputs.count
                 summary.readByteCount += task.byteCount
                 summary.writtenByteCount += output?.byteCount ?? 0
-                made.withLock {
-                    $0.mergeCount += 1
-                    $0.doneByteCount = $0.totalByteCount
-                }
             }
             summary.byteCountAfter = try segmentByteCount()
             return summary
@@ -206,6 +169,21 @@ extension Engine {
     }
 
     // MARK: One merge
+
+    /// The same, for somebody who waits for it.
+    @discardableResult
+    func run(_ task: CompactionTask, width: Int, telling teller: ProgressTeller)
+        throws(StoreError) -> Segment?
+    {
+        teller.begin(task)
+        let output = try run(
+            task,
+            width: width,
+            linking: { linked, toLink in teller.link(linked, of: toLink) }
+        ) { byteCount throws(StoreError) in try teller.step(byteCount) }
+        teller.end()
+        return output
+    }
 
     /// Merges segments and takes the result in; returns the output, `nil` when nothing was left.
     @discardableResult

@@ -140,20 +140,14 @@ extension Engine {
     ) throws(StoreError) -> [UInt64] {
         try compactions.jobs.exclusively { () throws(StoreError) in
             defer { reaper.reap(options.fileSystem, folder: folder) }
+            let teller = ProgressTeller(progress)
             var rewritten: [UInt64] = []
             // Rows first: a tombstone goes once no other segment has a row of its key. A segment is
             // looked at again after each merge, as tombstones of outputs may now be free to go.
             while let ids = try nextToRewrite(keys) {
                 let task = withWriter { $0.compactionTask(ids) }
-                try run(task, width: options.runsInBackground ? WorkerThread.processorCount : 1) {
-                    byteCount throws(StoreError) in
-                    let made = CompactionProgress(
-                        mergeCount: 0,
-                        doneByteCount: byteCount,
-                        totalByteCount: task.byteCount
-                    )
-                    if !progress(made) { throw Self.cancelledError }
-                }
+                let width = options.runsInBackground ? WorkerThread.processorCount : 1
+                try run(task, width: width, telling: teller)
                 rewritten += ids
             }
             return rewritten

@@ -104,6 +104,30 @@ import Testing
         #expect(linked.last == 1800)
     }
 
+    @Test func aPurgeTellsHowFarItIs() throws {
+        let engine = try open(SimulatedFileSystem())
+        defer { try? engine.close() }
+        try engine.commit { batch throws(StoreError) in
+            try batch.createCollection("notes", dimensions: 3, metric: .l2)
+        }
+        try put(0..<1100, engine)
+        try put(1100..<2200, engine)
+        try engine.buildIndexes()
+        let told = Mutex<[CompactionProgress]>([])
+        let ids = ["n0", "n\(1100 * 7919 % 10_007)"].map { Array($0.utf8) }
+        let report = try engine.purge("notes", ids: ids, waitMilliseconds: 0) { made in
+            told.withLock { $0.append(made) }
+            return true
+        }
+        #expect(report.documentCount == 2)
+        let made = told.withLock { $0 }
+        let done = made.map(\.doneByteCount)
+        #expect(done == done.sorted())
+        #expect(Set(made.map(\.linkedVectorCount)).count > 10)
+        #expect(made.last?.doneByteCount == made.last?.totalByteCount)
+        #expect(made.last?.linkedVectorCount == 2198 && made.last?.vectorCount == 2198)
+    }
+
     @Test func whereItIsMadeAfterTheMergeItStillGoesOn() throws {
         let disk = SimulatedFileSystem()
         let engine = try make(disk, hasRoom: false)

@@ -47,6 +47,28 @@ import FoundationXML
         number < 1_000 ? "\(number)" : "\(number / 1_000)," + String(format: "%03d", number % 1_000)
     }
 
+    /// Large and small files side by side: small ones are drawn wider than they are, and all fit.
+    @Test(arguments: [1, 2, 99, 101, 300, 5_000])
+    func everyFileOfARowHasItsPlace(count: Int) {
+        let rows = [
+            (0..<count).map { $0 % 7 == 0 ? 40_000_000.0 : 4_000 }, [90_000_000, 10],
+            Array(repeating: 1, count: count / 2),
+        ]
+        let ruler = MapRuler(rows, width: 1_000)
+        for row in rows {
+            let widths = row.map(ruler.width)
+            #expect(widths.allSatisfy { $0 > 0 })
+            let drawn = widths.reduce(0, +) + ruler.gap * Double(max(0, row.count - 1))
+            #expect(drawn <= 1_000.001, "\(row.count) files: \(drawn)")
+        }
+        // Large ones to one scale, and as wide as there is room.
+        if count < 101 {
+            #expect(abs(ruler.width(40_000_000) / ruler.width(90_000_000) - 4.0 / 9) < 0.001)
+            let drawn = rows.map { $0.reduce(0) { $0 + ruler.width($1) + ruler.gap } - ruler.gap }
+            #expect((drawn.max() ?? 0) > 999)
+        }
+    }
+
     @Test func aStoreWithoutSegmentsIsDrawnToo() {
         _ = place.run("create", "@", "c")
         let outcome = place.run("map", "@")

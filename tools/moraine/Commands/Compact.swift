@@ -39,15 +39,7 @@ extension Command {
                 let summary = try engineCall { () throws(StoreError) in
                     defer { progress.clear() }
                     return try engine.compact(all: all) { made in
-                        var text =
-                            "compacted \(byteText(made.doneByteCount)) of "
-                            + byteText(made.totalByteCount)
-                        if made.vectorCount > 0 {
-                            text +=
-                                ", linked \(grouped(made.linkedVectorCount)) of "
-                                + "\(grouped(made.vectorCount)) vectors"
-                        }
-                        progress.show(text)
+                        progress.show(made.text("compacted"))
                         return !cancellation.isRequested
                     }
                 }
@@ -56,6 +48,15 @@ extension Command {
             }
         }
     )
+}
+
+extension CompactionProgress {
+    /// The line for people who wait.
+    func text(_ verb: String) -> String {
+        let bytes = "\(verb) \(byteText(doneByteCount)) of \(byteText(totalByteCount))"
+        if vectorCount == 0 { return bytes }
+        return bytes + ", linked \(grouped(linkedVectorCount)) of \(grouped(vectorCount)) vectors"
+    }
 }
 
 private func report(_ summary: CompactionSummary, _ call: Call) {

@@ -45,7 +45,7 @@ extension Command {
                         waitMilliseconds: 10_000,
                         proves: proves
                     ) { made in
-                        progress.show("rewriting \(byteText(made.totalByteCount))")
+                        progress.show(made.text("rewrote"))
                         return !cancellation.isRequested
                     }
                 }

@@ -1,18 +1,18 @@
 // The scale of a row of files: all of them are seen, and none reaches over the edge.
 
 /// Bytes to widths.
-struct MapRuler {
+package struct MapRuler {
     /// Width of a byte.
-    let scale: Double
+    package let scale: Double
     /// Between two files.
-    let gap: Double
+    package let gap: Double
     /// Nothing that is there is thinner.
     private let thinnest: Double
 
     /// - Parameters:
     ///   - rows: bytes of the files in each row that is drawn to this scale.
     ///   - width: what the row that needs most may take.
-    init(_ rows: [[Double]], width: Double) {
+    package init(_ rows: [[Double]], width: Double) {
         let most = Double(rows.map(\.count).max() ?? 1)
         let unit = width / max(1, most)
         let gap = unit > 10 ? 3.0 : unit * 0.2
@@ -34,5 +34,5 @@ struct MapRuler {
         self.thinnest = thinnest
     }
 
-    func width(_ byteCount: Double) -> Double { max(thinnest, byteCount * scale) }
+    package func width(_ byteCount: Double) -> Double { max(thinnest, byteCount * scale) }
 }
