@@ -180,7 +180,10 @@ let package = Package(
                 "MoraineFormat", "MoraineFiles", "Moraine",
             ]
         ),
-        tests("ToolTests", ["moraine-cli", "Moraine"]),
+        tests(
+            "ToolTests",
+            ["moraine-cli", "Moraine", "MoraineStorage", "MoraineFiles", "MoraineJSON"]
+        ),
         tests("TidyTests", []),
     ]
 )

@@ -3,6 +3,7 @@
 import MoraineBytes
 import MoraineFiles
 import MoraineFormat
+import MoraineSegments
 import MoraineStorage
 import Synchronization
 import Testing
@@ -192,6 +193,9 @@ struct IdleTests {
         let (engine, _) = try filled(SimulatedFileSystem()) { _ in }
         weak let segment = try engine.version().segments.first?.segment
         #expect(segment != nil)
+        // A scan would leave the cache alone.
+        _ = try segment?.files.documents.withRecord(0) { record throws(StoreError) in record.lsn }
+        #expect(engine.statistics().blockCacheByteCount > 0)
         try engine.close()
         #expect(segment == nil)
         #expect(engine.statistics().memtableByteCount < 1 << 20)
