@@ -387,7 +387,7 @@ final class DocumentSource {
             decoding: UnsafeRawBufferPointer(rebasing: bytes[..<count]),
             at: place.offset,
             seed: seed,
-            named: headerChecksums?[place.offset]
+            named: nil
         )
         let payload = UnsafeRawBufferPointer(rebasing: bytes[count...])
         try expectChecksum(

@@ -10,8 +10,9 @@ import Testing
 struct SalvageLogTests {
     private let disk = SimulatedFileSystem()
 
-    private var options: EngineOptions {
+    private func options(_ durability: Durability = .full) -> EngineOptions {
         var options = EngineOptions()
+        options.durability = durability
         options.fileSystem = disk
         options.random = SeededRandom(seed: 7)
         options.runsInBackground = false
@@ -22,7 +23,10 @@ struct SalvageLogTests {
 
     /// Leaves a store as a killed process does: commit 1 makes a collection, each later one puts
     /// a document of `byteCount` bytes.
-    private func fill(_ count: Int, byteCount: Int) throws {
+    ///
+    /// - Parameter isPromised: false: no commit was synced, and no record says that one was.
+    private func fill(_ count: Int, byteCount: Int, isPromised: Bool = true) throws {
+        let options = options(isPromised ? .full : .relaxed(milliseconds: 3_600_000))
         let engine = try Engine.open(at: "store", options: options)
         try engine.commit { batch throws(StoreError) in
             try batch.createCollection("c", dimensions: 0, metric: .cosine)
@@ -71,7 +75,7 @@ struct SalvageLogTests {
 
     private func salvage() throws -> (items: [SalvagedItem], report: SalvageReport) {
         var items: [SalvagedItem] = []
-        let report = try Salvager.salvage("store", into: "new", options: options) {
+        let report = try Salvager.salvage("store", into: "new", options: options()) {
             items.append($0)
         }
         return (items, report)
@@ -92,9 +96,9 @@ struct SalvageLogTests {
         case refusedSuccessor
     }
 
-    @Test(arguments: Unused.allCases)
-    func aLogFileThatWasNeverUsedEndsNothing(unused: Unused) throws {
-        try fill(6, byteCount: 10)
+    @Test(arguments: Unused.allCases, [true, false])
+    func aLogFileThatWasNeverUsedEndsNothing(unused: Unused, isPromised: Bool) throws {
+        try fill(6, byteCount: 10, isPromised: isPromised)
         let old = try header(of: #require(logs.last))
         let isStart = unused != .refusedSuccessor
         let header = LogHeader(
