@@ -51,26 +51,29 @@ private func runSearch(_ arguments: Arguments) throws {
         let one = try searcherWithMemory(path, queries, report)
         let searchers = [one, try IndexedSearcher(path, threads: 2)]
         let bars = try bars(data, queries, searchers[1])
-        var curve: [(width: Int, recall: Double, rates: [Double])] = []
-        for width in try arguments.widths(or: defaultWidths) {
-            var recall = 0.0
-            var rates: [[Double]] = [[], []]
-            for round in 0...(try arguments.rounds()) {
-                for (place, searcher) in searchers.enumerated() {
+        let widths = try arguments.widths(or: defaultWidths)
+        var recalls = [Double](repeating: 0, count: widths.count)
+        var rates = widths.map { _ in [[Double]](repeating: [], count: searchers.count) }
+        // All widths in each round: a moment in which the machine is slow then falls on a round of
+        // each, not on all rounds of one.
+        for round in 0...(try arguments.rounds()) {
+            for (place, width) in widths.enumerated() {
+                for (number, searcher) in searchers.enumerated() {
                     var hits: [[SearchHit]] = []
                     let time = try seconds { hits = try searcher.nearest(queries, width: width) }
-                    recall = bars.recall(hits)
-                    if round > 0 { rates[place].append(Double(hits.count) / time) }
+                    recalls[place] = bars.recall(hits)
+                    if round > 0 { rates[place][number].append(Double(hits.count) / time) }
                 }
             }
-            let name = "width \(width), recall \(String(format: "%.4f", recall))"
-            report.figure("\(name), one thread", "queries/s", rates[0])
-            report.figure("\(name), two threads", "queries/s", rates[1])
-            curve.append((width, recall, rates.map { Series($0).median }))
         }
+        for (place, width) in widths.enumerated() {
+            let name = "width \(width), recall \(String(format: "%.4f", recalls[place]))"
+            report.figure("\(name), one thread", "queries/s", rates[place][0])
+            report.figure("\(name), two threads", "queries/s", rates[place][1])
+        }
+        let curve = zip(recalls, rates).map { ($0, Series($1[0]).median) }
         for target in [0.95, 0.99] {
-            guard let rate = interpolated(curve.map { ($0.recall, $0.rates[0]) }, at: target)
-            else { continue }
+            guard let rate = interpolated(curve, at: target) else { continue }
             report.figure("recall \(target), one thread", "queries/s", [rate])
         }
         for searcher in searchers { try searcher.engine.close() }
