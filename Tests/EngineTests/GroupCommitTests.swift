@@ -60,7 +60,7 @@ struct GroupCommitTests {
     @Test func whatIsWrittenDuringASyncWaitsForTheNext() throws {
         let disk = SimulatedFileSystem()
         let gate = SyncGate()
-        let engine = try make(GatedFileSystem(base: disk, gate: gate), .full)
+        let engine = try make(gate.files(on: disk), .full)
         gate.arm()
         let first = try #require(WorkerThread { try? engine.put("notes", "a", text: "a") })
         gate.waitUntilReached()
@@ -91,10 +91,7 @@ struct GroupCommitTests {
     @Test func aSyncVouchesOnlyForWhatWasThereWhenItBegan() throws {
         let disk = SimulatedFileSystem()
         let gate = SyncGate()
-        let engine = try make(
-            GatedFileSystem(base: disk, gate: gate),
-            .relaxed(milliseconds: 3_600_000)
-        )
+        let engine = try make(gate.files(on: disk), .relaxed(milliseconds: 3_600_000))
         try engine.put("notes", "a", text: "a")
         gate.arm()
         let syncing = try #require(WorkerThread { engine.syncLogQuietly() })
@@ -133,8 +130,17 @@ private final class SyncGate: Sendable {
 
     func waitUntilReached() { wait { $0 == .reached } }
 
-    /// Called at the end of each sync of a log file.
-    func pass() {
+    /// A file system whose log files sync through the gate.
+    func files(on disk: SimulatedFileSystem) -> WatchedFileSystem {
+        WatchedFileSystem(
+            disk,
+            after: { operation, path in
+                if operation == .sync, path.hasSuffix(".mwal") { self.pass() }
+            }
+        )
+    }
+
+    private func pass() {
         syncs.add(1, ordering: .acquiringAndReleasing)
         guard stage.withLock({ $0 }) == .armed else { return }
         change(to: .reached)
@@ -153,54 +159,4 @@ private final class SyncGate: Sendable {
             while !isOver(stage.withLock { $0 }) { monitor.wait() }
         }
     }
-}
-
-/// A file system whose log files sync through a gate.
-private struct GatedFileSystem: FileSystem {
-    let base: SimulatedFileSystem
-    let gate: SyncGate
-
-    func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
-        let file = try base.open(path, mode)
-        return path.hasSuffix(".mwal") ? GatedFile(base: file, gate: gate) : file
-    }
-    func list(_ path: String) throws(FileError) -> [DirectoryEntry] { try base.list(path) }
-    func info(_ path: String) throws(FileError) -> FileInfo? { try base.info(path) }
-    func createDirectory(_ path: String) throws(FileError) { try base.createDirectory(path) }
-    func rename(_ source: String, to target: String) throws(FileError) {
-        try base.rename(source, to: target)
-    }
-    func remove(_ path: String) throws(FileError) { try base.remove(path) }
-    func syncDirectory(_ path: String) throws(FileError) { try base.syncDirectory(path) }
-    func lock(_ path: String) throws(FileError) -> any FileLock { try base.lock(path) }
-    func lockHolder(_ path: String) throws(FileError) -> Int32? { try base.lockHolder(path) }
-    func volume(_ path: String) throws(FileError) -> VolumeInfo { try base.volume(path) }
-}
-
-private final class GatedFile: File {
-    private let base: any File
-    private let gate: SyncGate
-
-    init(base: any File, gate: SyncGate) {
-        self.base = base
-        self.gate = gate
-    }
-
-    var path: String { base.path }
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(FileError)
-        -> Int
-    {
-        try base.read(into: buffer, at: offset)
-    }
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileError) -> Int {
-        try base.write(bytes, at: offset)
-    }
-    func byteCount() throws(FileError) -> UInt64 { try base.byteCount() }
-    func truncate(to byteCount: UInt64) throws(FileError) { try base.truncate(to: byteCount) }
-    func sync() throws(FileError) {
-        try base.sync()
-        gate.pass()
-    }
-    func map(byteCount: UInt64) throws(FileError) -> Mapping { try base.map(byteCount: byteCount) }
-    func close() { base.close() }
 }

@@ -174,19 +174,25 @@ struct SafeguardTests {
     @Test func aRecycledLogFileIsUsedOnceItsOldNameIsGone() throws {
         let disk = SimulatedFileSystem()
         var options = options(disk, memtable: 4 << 20)
-        let traced = TracedFileSystem(base: disk)
-        options.fileSystem = traced
+        let trace = Mutex<[String]>([])
+        options.fileSystem = WatchedFileSystem(
+            disk,
+            before: { operation, path throws(FileError) in
+                guard [.open, .rename, .syncDirectory].contains(operation) else { return }
+                trace.withLock { $0.append("\(operation) \(path)") }
+            }
+        )
         let engine = try Engine.open(at: "store", options: options)
         try engine.commit { batch throws(StoreError) in
             try batch.createCollection("notes", dimensions: 0, metric: .cosine)
         }
         let count = try fillUpToRecycled(engine, disk)
-        let trace = traced.trace.withLock { $0 }
+        let steps = trace.withLock { $0 }
         var renameCount = 0
-        for (index, step) in trace.enumerated() where step.hasPrefix("rename store/wal/free/") {
+        for (index, step) in steps.enumerated() where step.hasPrefix("rename store/wal/free/") {
             renameCount += 1
-            #expect(trace[index + 1] == "syncDirectory store/wal/free")
-            #expect(trace[index + 2].hasPrefix("open store/wal/W-"))
+            #expect(steps[index + 1] == "syncDirectory store/wal/free")
+            #expect(steps[index + 2].hasPrefix("open store/wal/W-"))
         }
         #expect(renameCount > 0)
         disk.crash(.directories, seed: 1)
@@ -319,34 +325,4 @@ struct SafeguardTests {
         #expect(try ids(again) == ["k1", "k2", "k3"])
         try again.close()
     }
-}
-
-/// Notes what is done to names.
-private final class TracedFileSystem: FileSystem {
-    let base: SimulatedFileSystem
-    let trace = Mutex<[String]>([])
-
-    init(base: SimulatedFileSystem) { self.base = base }
-
-    private func note(_ step: String) { trace.withLock { $0.append(step) } }
-
-    func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
-        note("open \(path)")
-        return try base.open(path, mode)
-    }
-    func list(_ path: String) throws(FileError) -> [DirectoryEntry] { try base.list(path) }
-    func info(_ path: String) throws(FileError) -> FileInfo? { try base.info(path) }
-    func createDirectory(_ path: String) throws(FileError) { try base.createDirectory(path) }
-    func rename(_ source: String, to target: String) throws(FileError) {
-        note("rename \(source)")
-        try base.rename(source, to: target)
-    }
-    func remove(_ path: String) throws(FileError) { try base.remove(path) }
-    func syncDirectory(_ path: String) throws(FileError) {
-        note("syncDirectory \(path)")
-        try base.syncDirectory(path)
-    }
-    func lock(_ path: String) throws(FileError) -> any FileLock { try base.lock(path) }
-    func lockHolder(_ path: String) throws(FileError) -> Int32? { try base.lockHolder(path) }
-    func volume(_ path: String) throws(FileError) -> VolumeInfo { try base.volume(path) }
 }

@@ -58,11 +58,17 @@ struct VerifyTests {
     @Test func aReaderOpensWhileFilesGo() throws {
         // Every attempt to read meets another state, and none of them is damage.
         let engine = try fixture.make(segments: 3)
-        let files = MovingFileSystem(fixture.disk) { count in
-            guard count < 40 else { return }
-            _ = try? engine.put("notes", "m\(count)", text: "x", vector: [1, 2])
-            _ = try? engine.compact(all: true)
-        }
+        let counter = Atomic(0)
+        let files = WatchedFileSystem(
+            fixture.disk,
+            before: { operation, path throws(FileError) in
+                guard operation == .open, path.hasSuffix(".doc") else { return }
+                let count = counter.add(1, ordering: .relaxed).newValue
+                guard count < 40 else { return }
+                _ = try? engine.put("notes", "m\(count)", text: "x", vector: [1, 2])
+                _ = try? engine.compact(all: true)
+            }
+        )
         var options = fixture.defaults
         options.fileSystem = files
         options.isReadOnly = true
@@ -72,40 +78,4 @@ struct VerifyTests {
         try reader.close()
         try engine.close()
     }
-}
-
-/// A disk on which the store moves on whenever a reader is about to open a segment.
-private final class MovingFileSystem: FileSystem {
-    private let base: SimulatedFileSystem
-    private let count = Mutex(0)
-    private let change: @Sendable (Int) -> Void
-
-    init(_ base: SimulatedFileSystem, _ change: @escaping @Sendable (Int) -> Void) {
-        self.base = base
-        self.change = change
-    }
-
-    func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
-        if path.hasSuffix(".doc") {
-            change(
-                count.withLock {
-                    $0 += 1
-                    return $0
-                }
-            )
-        }
-        return try base.open(path, mode)
-    }
-
-    func list(_ path: String) throws(FileError) -> [DirectoryEntry] { try base.list(path) }
-    func info(_ path: String) throws(FileError) -> FileInfo? { try base.info(path) }
-    func createDirectory(_ path: String) throws(FileError) { try base.createDirectory(path) }
-    func rename(_ source: String, to target: String) throws(FileError) {
-        try base.rename(source, to: target)
-    }
-    func remove(_ path: String) throws(FileError) { try base.remove(path) }
-    func syncDirectory(_ path: String) throws(FileError) { try base.syncDirectory(path) }
-    func lock(_ path: String) throws(FileError) -> any FileLock { try base.lock(path) }
-    func lockHolder(_ path: String) throws(FileError) -> Int32? { try base.lockHolder(path) }
-    func volume(_ path: String) throws(FileError) -> VolumeInfo { try base.volume(path) }
 }

@@ -151,7 +151,7 @@ final class InspectedStore {
 
     private static func fileSystem(_ limit: ReadLimit?) -> any FileSystem {
         guard let limit else { return PosixFileSystem() }
-        return TimedFileSystem(limit)
+        return WatchedFileSystem(until: limit)
     }
 
     /// Throws when there is no store in the folder.
