@@ -20,51 +20,68 @@ private struct Holdings {
     }
 }
 
-/// Opens so many stores, uses each, waits until they are idle, and measures what they hold.
+/// Opens so many stores, uses each, waits until they are idle, and measures what they hold: as
+/// their writers, then as readers of the same folders beside them.
 func runIdle(_ count: Int, _ arguments: Arguments) throws {
     try WorkFolder.with(arguments, needsDisk: false) { folder in
         let report = Report("open", arguments, machine: try Machine.description(of: folder.path))
         // The library's own beginnings are not a store's.
-        try use(try Store.open(at: folder.path("first"))).close()
-        let before = Holdings()
-        var stores: [Store] = []
-        for number in 0..<count {
-            stores.append(try use(try Store.open(at: folder.path("store-\(number)"))))
+        let first = folder.path("first")
+        try fill(try Store.open(at: first)).close()
+        try read(try openReader(first)).close()
+        let writers = try measure("writer", count, report) { number in
+            try fill(try Store.open(at: folder.path("store-\(number)")))
         }
-        let busy = Holdings()
-        // Threads end after ten seconds, segment files are closed after ten to twenty.
-        Thread.sleep(forTimeInterval: 30)
-        let idle = Holdings()
-        let stored = Double(count)
-        let memory = (idle.anonymous - before.anonymous) / stored
-        let descriptors = (idle.descriptors - before.descriptors) / stored
-        report.figure(
-            "descriptors for a store just used",
-            "",
-            [
-                (busy.descriptors - before.descriptors) / stored
-            ]
-        )
-        report.figure(
-            "threads for a store just used",
-            "",
-            [
-                (busy.threads - before.threads) / stored
-            ]
-        )
-        report.figure("anonymous bytes for an idle store", "B", [memory])
-        report.figure("descriptors for an idle store", "", [descriptors])
-        report.figure("threads of \(count) idle stores", "", [idle.threads - before.threads])
-        report.ratio("anonymous bytes / 0.5 MB", [memory / 5e5], target: .atMost(1))
-        report.ratio("descriptors / 3", [descriptors / 3], target: .atMost(1))
-        for store in stores { try store.close() }
+        let readers = try measure("reader", count, report) { number in
+            try read(try openReader(folder.path("store-\(number)")))
+        }
+        for store in readers + writers { try store.close() }
         try collections(folder, report)
         try report.finish()
     }
 }
 
-/// Three segments, a memtable, a get, a scan and a search.
-private func use(_ store: Store) throws -> Store {
+/// What so many stores hold when they were just used, and when they are idle.
+private func measure(
+    _ role: String,
+    _ count: Int,
+    _ report: Report,
+    _ open: (Int) throws -> Store
+) throws -> [Store] {
+    let before = Holdings()
+    let stores = try (0..<count).map(open)
+    let busy = Holdings()
+    // Threads end after ten seconds, segment files are closed after ten to twenty.
+    Thread.sleep(forTimeInterval: 30)
+    let idle = Holdings()
+    let stored = Double(count)
+    let memory = (idle.anonymous - before.anonymous) / stored
+    let descriptors = (idle.descriptors - before.descriptors) / stored
+    func figure(_ name: String, _ unit: String, _ value: Double) {
+        report.figure(name, unit, [value])
+    }
+    figure(
+        "descriptors for a \(role) just used",
+        "",
+        (busy.descriptors - before.descriptors) / stored
+    )
+    figure("threads for a \(role) just used", "", (busy.threads - before.threads) / stored)
+    figure("anonymous bytes for an idle \(role)", "B", memory)
+    figure("descriptors for an idle \(role)", "", descriptors)
+    figure("threads of \(count) idle \(role)s", "", idle.threads - before.threads)
+    report.ratio("anonymous bytes / 0.5 MB, \(role)", [memory / 5e5], target: .atMost(1))
+    report.ratio("descriptors / 3, \(role)", [descriptors / 3], target: .atMost(1))
+    return stores
+}
+
+private func openReader(_ path: String) throws -> Store {
+    var configuration = Store.Configuration()
+    configuration.isReadOnly = true
+    return try Store.open(at: path, configuration: configuration)
+}
+
+/// Three segments, a memtable, and reads.
+private func fill(_ store: Store) throws -> Store {
     let notes = try store.collection("notes", dimensions: 8)
     for round in 0..<4 {
         try notes.put(
@@ -78,6 +95,12 @@ private func use(_ store: Store) throws -> Store {
         )
         if round < 3 { try store.checkpoint() }
     }
+    return try read(store)
+}
+
+/// A get, a scan and a search.
+private func read(_ store: Store) throws -> Store {
+    let notes = try store.existingCollection("notes")
     _ = try notes.get("0-0")
     _ = try notes.count()
     _ = try notes.search(near: [8, 7, 6, 5, 4, 3, 2, 1], limit: 3)

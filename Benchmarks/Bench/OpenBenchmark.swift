@@ -19,7 +19,11 @@ extension Command {
             """,
         options: [
             Option("--dimensions", "D", "numbers in a generated vector; 384 by default"),
-            Option("--idle", "N", "only: what each of N idle stores holds, after half a minute"),
+            Option(
+                "--idle",
+                "N",
+                "only: what each of N idle stores holds, open for writing and for reading"
+            ),
             Option("--log-bytes", "SIZE", "log to recover; 64MiB by default"),
         ],
         takesData: false,

@@ -1,5 +1,5 @@
-// soak: minutes of everything at once on one store, its content held against a model and what the
-// process and the folder hold watched.
+// soak: minutes of everything at once on one store, with faults, its content held against a model
+// and what the process and the folder hold watched.
 
 import Foundation
 import Moraine
@@ -13,10 +13,14 @@ extension Command {
         about: """
             Two threads put, replace, delete and get documents in collections of their own and hold
             every answer against a model; a third searches and scans. Checkpoints, merges, index
-            files and log files come and go in the background. Each round ends with all of the
-            content compared, then the store is merged, closed, opened and verified; what the
-            process and the folder hold is measured after that. The number of documents stays about
-            the same from the second round on, so nothing may grow.
+            files and log files come and go in the background. Meanwhile one call to the disk in
+            10,000 fails, the process is as good as killed every 17 s (no call reaches the disk any
+            more), and the time of day jumps by up to a day every 5 s; after a write that failed
+            the store is opened again, which must tell all of it or nothing. Each round ends with
+            all of the content compared, then the store is merged, closed, opened, verified and
+            copied; what the process and the folder hold is measured after that, when threads
+            without work have ended. The number of documents stays about the same from the second
+            round on, so nothing may grow.
             """,
         options: [
             Option("--minutes", "N", "how long; 10 by default"),
@@ -44,97 +48,164 @@ private func runSoak(_ arguments: Arguments) throws {
         report.setting("rounds", "\(rounds) of \(length) s")
         report.setting("ids", "2 x \(count)")
         let seed = try arguments.seed()
-        let writers = (0..<2).map { SoakWriter($0, idCount: count, seed: seed) }
+        let soak = Soak(
+            path: folder.path("store"),
+            writers: (0..<2).map { SoakWriter($0, idCount: count, seed: seed) },
+            faults: SoakFaults(seed: seed),
+            seconds: length
+        )
         var rows: [SoakRound] = []
         for number in 0..<rounds {
-            rows.append(try soak(writers, folder, seconds: length, number: number))
+            let counts = try soak.run(number)
+            try soak.compareCopy(in: folder)
+            // Threads end after a time without work; in a quick run figures mean nothing.
+            let idle = arguments.isQuick ? 0 : Double(WorkerThread.idleMilliseconds) / 1e3
+            Thread.sleep(forTimeInterval: idle + 0.2)
+            rows.append(try SoakRound(soak, counts, folder))
         }
-        show(rows, report)
+        show(rows, soak.faults, report)
         try report.finish()
     }
 }
 
 /// What the process and the folder hold at the end of a round, with the store closed.
 private struct SoakRound {
-    let operationCount: Double
-    let searchCount: Double
+    let counts: SoakCounts
     let documentCount: Double
     let anonymousByteCount: Double
-    let descriptorCount: Double
-    let threadCount: Double
+    let descriptorCount = entryCount("/proc/self/fd")
+    let threadCount = entryCount("/proc/self/task")
+    let mapCount = lineCount("/proc/self/maps")
     let fileCount: Double
     let storedByteCount: Double
+
+    init(_ soak: Soak, _ counts: SoakCounts, _ folder: WorkFolder) throws {
+        self.counts = counts
+        documentCount = Double(soak.writers.reduce(0) { $0 + $1.documentCount })
+        var memory = ResidentMemory()
+        anonymousByteCount = Double(memory.byteCounts().anonymous)
+        fileCount = Double(folder.files("store").count)
+        storedByteCount = Double(try folder.byteCount("store"))
+    }
 }
 
-private func soak(
-    _ writers: [SoakWriter],
-    _ folder: WorkFolder,
-    seconds length: Int,
-    number: Int
-) throws -> SoakRound {
-    let path = folder.path("store")
-    let counts = try useStore(at: path, writers, seconds: length, number: number)
-    try compareStore(at: path, writers)
-    let report = try Store.verify(at: path)
-    guard report.isOK else { throw Failure.failed("verify found \(report.findings)") }
-    // Threads of the store end a little after it.
-    Thread.sleep(forTimeInterval: 0.2)
-    var memory = ResidentMemory()
-    return SoakRound(
-        operationCount: Double(counts.operations),
-        searchCount: Double(counts.searches),
-        documentCount: Double(writers.reduce(0) { $0 + $1.documentCount }),
-        anonymousByteCount: Double(memory.byteCounts().anonymous),
-        descriptorCount: entryCount("/proc/self/fd"),
-        threadCount: entryCount("/proc/self/task"),
-        fileCount: Double(folder.files("store").count),
-        storedByteCount: Double(try folder.byteCount("store"))
-    )
-}
-
-/// One round; the store is gone when this returns.
-private func useStore(
-    at path: String,
-    _ writers: [SoakWriter],
-    seconds length: Int,
-    number: Int
-) throws -> (operations: Int, searches: Int) {
-    let store = try Store.open(at: path)
-    let clock = SystemClock()
-    let end = clock.steadyNanoseconds() + UInt64(length) * 1_000_000_000
+/// What was done in a round.
+private final class SoakCounts: Sendable {
     let operations = Atomic(0)
     let searches = Atomic(0)
-    _ = try secondsOnThreads(writers.count + 1) { thread in
-        var done = 0
-        if thread < writers.count {
-            while clock.steadyNanoseconds() < end {
-                try writers[thread].step(in: store)
-                done += 1
-            }
-            operations.add(done, ordering: .relaxed)
-        } else {
-            var dice = SoakDice(seed: UInt64(number))
-            while clock.steadyNanoseconds() < end {
-                try read(store, &dice)
-                done += 1
-            }
-            searches.add(done, ordering: .relaxed)
-        }
-    }
-    for writer in writers { try writer.compare(with: store) }
-    try store.compact()
-    try store.close()
-    return (operations.load(ordering: .relaxed), searches.load(ordering: .relaxed))
+    let failures = Atomic(0)
+    let lives = Atomic(0)
 }
 
-private func compareStore(at path: String, _ writers: [SoakWriter]) throws {
-    let store = try Store.open(at: path)
-    for writer in writers { try writer.compare(with: store) }
-    try store.close()
+/// A store and all that happens to it.
+private struct Soak {
+    let path: String
+    let writers: [SoakWriter]
+    let faults: SoakFaults
+    /// Of a round.
+    let seconds: Int
+
+    /// One round; the store is gone when this returns.
+    func run(_ number: Int) throws -> SoakCounts {
+        let counts = SoakCounts()
+        let end = faults.steadyNanoseconds() + UInt64(seconds) * 1_000_000_000
+        repeat { try live(until: end, counts, number) } while faults.steadyNanoseconds() < end
+        try use { store in
+            for writer in writers { try writer.compare(with: store) }
+            try store.compact()
+        }
+        try use { store in for writer in writers { try writer.compare(with: store) } }
+        let report = try Store.verify(at: path)
+        guard report.isOK else { throw Failure.failed("verify found \(report.findings)") }
+        return counts
+    }
+
+    /// Holds a copy of the folder against the model.
+    func compareCopy(in folder: WorkFolder) throws {
+        try folder.copy("store", to: "copy")
+        let store = try Store.open(at: folder.path("copy"))
+        for writer in writers { try writer.compare(with: store) }
+        try store.close()
+        try folder.remove("copy")
+    }
+
+    private func open() throws(MoraineError) -> Store {
+        try Store.open(
+            at: path,
+            configuration: Store.Configuration(),
+            fileSystem: faults.files,
+            clock: faults
+        )
+    }
+
+    /// Opens the store on a sound disk.
+    private func use(_ body: (Store) throws -> Void) throws {
+        let store = try open()
+        for writer in writers { try writer.resolve(in: store) }
+        try body(store)
+        try store.close()
+    }
+
+    /// Opens the store on a disk that fails; an open that meets a fault is tried again.
+    private func openOnFailingDisk(_ counts: SoakCounts) throws -> Store {
+        for _ in 0..<100 {
+            faults.start()
+            do throws(MoraineError) {
+                return try open()
+            } catch {
+                guard SoakFaults.explain(error) else { throw error }
+                counts.failures.add(1, ordering: .relaxed)
+            }
+        }
+        throw Failure.failed("the store does not open")
+    }
+
+    /// From an open to the first write that fails, a kill or the end.
+    private func live(until end: UInt64, _ counts: SoakCounts, _ number: Int) throws {
+        let store = try openOnFailingDisk(counts)
+        faults.stop()
+        for writer in writers { try writer.resolve(in: store) }
+        faults.start()
+        counts.lives.add(1, ordering: .relaxed)
+        let isOver = Atomic(false)
+        _ = try secondsOnThreads(writers.count + 2) { thread in
+            defer { isOver.store(true, ordering: .relaxed) }
+            var dice = SoakDice(seed: UInt64(number))
+            while faults.steadyNanoseconds() < end, !isOver.load(ordering: .relaxed) {
+                do {
+                    switch thread - writers.count {
+                    case 0:
+                        try read(store, &dice)
+                        counts.searches.add(1, ordering: .relaxed)
+                    case 1:
+                        Thread.sleep(forTimeInterval: 0.25)
+                        guard faults.tick() else { return }
+                    default:
+                        try writers[thread].step(in: store)
+                        counts.operations.add(1, ordering: .relaxed)
+                    }
+                } catch let error as MoraineError where SoakFaults.explain(error) {
+                    counts.failures.add(1, ordering: .relaxed)
+                    if thread < writers.count, writers[thread].isInDoubt { return }
+                }
+            }
+        }
+        // A store that was killed, or whose writing has ended, cannot be closed in order.
+        do throws(MoraineError) {
+            try store.close()
+        } catch {
+            guard SoakFaults.explain(error) else { throw error }
+        }
+        faults.stop()
+    }
 }
 
 private func entryCount(_ path: String) -> Double {
     Double((try? FileManager.default.contentsOfDirectory(atPath: path).count) ?? 0)
+}
+
+private func lineCount(_ path: String) -> Double {
+    Double((try? String(contentsOfFile: path, encoding: .utf8).count { $0 == "\n" }) ?? 0)
 }
 
 /// A search, a short scan or a count; what is found belongs together.
@@ -159,146 +230,42 @@ private func read(_ store: Store, _ dice: inout SoakDice) throws {
     }
 }
 
-private func show(_ rows: [SoakRound], _ report: Report) {
+private func show(_ rows: [SoakRound], _ faults: SoakFaults, _ report: Report) {
     func figure(_ name: String, _ unit: String, _ value: (SoakRound) -> Double) {
         report.figure(name, unit, rows.map(value))
     }
-    figure("writes and gets", "a round") { $0.operationCount }
-    figure("searches, scans and counts", "a round") { $0.searchCount }
+    func count(_ name: String, _ unit: String, _ value: (SoakCounts) -> Int) {
+        figure(name, unit) { Double(value($0.counts)) }
+    }
+    count("writes and gets", "a round") { $0.operations.load(ordering: .relaxed) }
+    count("searches, scans and counts", "a round") { $0.searches.load(ordering: .relaxed) }
+    count("opened", "a round") { $0.lives.load(ordering: .relaxed) }
+    count("calls that failed", "a round") { $0.failures.load(ordering: .relaxed) }
+    report.figure("failed calls to the disk", "", [Double(faults.faultCount)])
+    report.figure("kills", "", [Double(faults.killCount)])
+    report.figure("jumps of the clock", "", [Double(faults.jumpCount)])
     figure("documents", "") { $0.documentCount }
     figure("anonymous memory, closed", "B") { $0.anonymousByteCount }
     figure("descriptors, closed", "") { $0.descriptorCount }
     figure("threads, closed", "") { $0.threadCount }
+    figure("maps, closed", "") { $0.mapCount }
     figure("files of the store", "") { $0.fileCount }
     figure("bytes of the store", "B") { $0.storedByteCount }
-    // The first rounds fill the store and the allocator.
-    let settled = rows.dropFirst(rows.count / 3)
-    guard let first = settled.first, let last = settled.last else { return }
+    // The first third fills the store and the allocator.
+    let third = rows.count / 3
+    let middle = rows.dropFirst(third).dropLast(third)
+    let last = rows.suffix(max(1, third))
     func growth(_ name: String, _ bound: Double, _ value: (SoakRound) -> Double) {
+        func median(_ rows: ArraySlice<SoakRound>) -> Double { Series(rows.map(value)).median }
         report.ratio(
-            "\(name), last round / round \(rows.count / 3 + 1)",
-            [value(last) / value(first)],
+            "\(name), last third / middle third of rounds",
+            [median(last) / median(middle)],
             target: .atMost(bound)
         )
     }
     growth("anonymous memory", 1.25) { $0.anonymousByteCount }
     growth("descriptors", 1) { $0.descriptorCount }
     growth("threads", 1) { $0.threadCount }
+    growth("maps", 1.25) { $0.mapCount }
     growth("bytes for a document", 1.1) { $0.storedByteCount / $0.documentCount }
-}
-
-/// Numbers that a seed decides.
-private struct SoakDice {
-    private let source: SeededRandom
-
-    init(seed: UInt64) { source = SeededRandom(seed: seed) }
-
-    mutating func number(_ range: Range<Int>) -> Int {
-        range.lowerBound + Int(source.next() % UInt64(range.count))
-    }
-}
-
-/// A thread's documents: what it has put is what it must find.
-///
-/// One thread at a time.
-private final class SoakWriter: @unchecked Sendable {
-    static let dimensions = 16
-
-    private let name: String
-    // Only touched by the thread that runs the writer, and between rounds.
-    private var dice: SoakDice
-    /// The version of each id's content; 0 when there is no such document.
-    private var contents: [UInt32]
-    private var lastContent: UInt32 = 0
-
-    init(_ number: Int, idCount: Int, seed: UInt64) {
-        name = "soak-\(number)"
-        dice = SoakDice(seed: seed &* 64 &+ UInt64(number))
-        contents = Array(repeating: 0, count: idCount)
-    }
-
-    var documentCount: Int { contents.count { $0 != 0 } }
-
-    private func id(_ number: Int) -> String { "\(number % 10)-\(number)" }
-
-    private func document(_ number: Int, _ content: UInt32) -> Document {
-        let word = "content \(content) of \(number) "
-        return Document(
-            id: id(number),
-            text: String(repeating: word, count: 1 + Int(content % 40)),
-            metadata: ["content": .int(Int64(content)), "even": .bool(content % 2 == 0)],
-            embedding: content % 8 == 0
-                ? nil
-                : (0..<Self.dimensions).map { Float((Int(content) &* (31 + $0)) % 997 + 1) }
-        )
-    }
-
-    private func collection(_ store: Store) throws -> Store.Collection {
-        try store.collection(name, dimensions: Self.dimensions)
-    }
-
-    /// A put of one or several documents, a delete or a get.
-    func step(in store: Store) throws {
-        let notes = try collection(store)
-        let number = dice.number(0..<contents.count)
-        switch dice.number(0..<100) {
-        case 0..<50:
-            lastContent += 1
-            try notes.put(document(number, lastContent))
-            contents[number] = lastContent
-        case 50..<60:
-            let numbers = Set((0..<20).map { _ in dice.number(0..<contents.count) })
-            lastContent += 1
-            try notes.put(numbers.map { document($0, lastContent) })
-            for number in numbers { contents[number] = lastContent }
-        case 60..<80 where contents[number] != 0:
-            try notes.delete(id(number))
-            contents[number] = 0
-        default:
-            try expect(try notes.get(id(number)), number)
-        }
-    }
-
-    private func expect(_ found: StoredDocument?, _ number: Int) throws {
-        let content = contents[number]
-        guard let found else {
-            if content == 0 { return }
-            throw Failure.failed("\(name): \(id(number)) is not there, but should be \(content)")
-        }
-        let expected = document(number, content)
-        guard content != 0, found.text == expected.text, found.metadata == expected.metadata,
-            found.embedding == expected.embedding
-        else {
-            throw Failure.failed("\(name): \(id(number)) is \(found.text), not \(content)")
-        }
-    }
-
-    /// Holds all of a store's content against the model.
-    func compare(with store: Store) throws {
-        let numbers = Dictionary(
-            uniqueKeysWithValues: contents.indices.filter { contents[$0] != 0 }.map { (id($0), $0) }
-        )
-        var foundCount = 0
-        var failure: (any Error)?
-        let notes = try collection(store)
-        try notes.scan { document in
-            foundCount += 1
-            do {
-                guard let number = numbers[document.id] else {
-                    throw Failure.failed("\(name): \(document.id) should not be there")
-                }
-                try expect(document, number)
-            } catch {
-                failure = error
-            }
-            return failure == nil
-        }
-        if let failure { throw failure }
-        let counted = try notes.count()
-        guard foundCount == numbers.count, counted == numbers.count else {
-            throw Failure.failed(
-                "\(name): \(foundCount) scanned, \(counted) counted, should be \(numbers.count)"
-            )
-        }
-    }
 }
