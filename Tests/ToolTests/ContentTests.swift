@@ -98,11 +98,8 @@ import Testing
 
     @Test func theHashIsThatOfTheReader() throws {
         fill()
-        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("format-spec/reader/moraine_read.py").path
         let hash = place.run("hash", "@")
-        guard let read = try runProgram(["python3", script, "--hash", place.store]) else { return }
+        guard let read = try independentReader("--hash", place.store) else { return }
         #expect(read.code == 0)
         #expect(read.output == hash.output)
     }

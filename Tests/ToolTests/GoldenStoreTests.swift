@@ -4,10 +4,6 @@ import Foundation
 import Testing
 
 struct GoldenStoreTests {
-    private static let formatSpec = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("format-spec")
-
     private let place = Place()
 
     /// What `scan` prints of every collection, in byte order of their names.
@@ -17,24 +13,12 @@ struct GoldenStoreTests {
         return names.map { place.run("scan", store, $0, "--json", "--vectors").output }.joined()
     }
 
-    private func golden(_ name: String) throws -> (store: String, lines: String) {
-        let stores = Self.formatSpec.appendingPathComponent("golden/v1/stores")
-        let tar = stores.appendingPathComponent(name + ".tar").path
-        let unpacked = try runProgram(["tar", "-xf", tar, "-C", place.path])
-        #expect(unpacked?.code == 0)
-        let lines = try String(
-            contentsOf: stores.appendingPathComponent(name + ".jsonl"),
-            encoding: .utf8
-        )
-        return (place.path + "/" + name + ".moraine", lines)
-    }
-
     @Test(arguments: ["empty", "closed", "in-use"])
     func goldenStoresReadAsTheyWereWritten(name: String) throws {
-        let (store, lines) = try golden(name)
+        let (store, lines) = try goldenStore(name, in: place)
         #expect(scanAll(store) == lines)
         #expect(place.run("verify", store, "--json").code == 0)
-        if let read = try reader(store) {
+        if let read = try independentReader(store) {
             #expect(read.code == 0)
             #expect(read.output == lines)
         }
@@ -42,7 +26,7 @@ struct GoldenStoreTests {
 
     @Test(arguments: ["empty", "closed", "in-use"])
     func goldenStoresCanBeWrittenTo(name: String) throws {
-        let (store, lines) = try golden(name)
+        let (store, lines) = try goldenStore(name, in: place)
         let added =
             #"{"op":"create","collection":"zz"}"# + "\n"
             + #"{"op":"put","collection":"zz","id":"new","text":"later"}"# + "\n"
@@ -51,7 +35,7 @@ struct GoldenStoreTests {
             #"{"op":"put","collection":"zz","id":"new","text":"later","metadata":{}}"# + "\n"
         #expect(scanAll(store) == lines + more)
         #expect(place.run("verify", store, "--json").code == 0)
-        if let read = try reader(store) { #expect(read.output == lines + more) }
+        if let read = try independentReader(store) { #expect(read.output == lines + more) }
     }
 
     @Test func theReaderAgreesOnAFreshStore() throws {
@@ -77,15 +61,32 @@ struct GoldenStoreTests {
         #expect(place.run("apply", "@", input: input, environment: small).code == 0)
         let lines = scanAll(place.store)
         #expect(lines.utf8.count > 10_000)
-        if let read = try reader(place.store) {
+        if let read = try independentReader(place.store) {
             #expect(read.code == 0)
             #expect(read.output == lines)
         }
     }
+}
 
-    /// The independent reader's run; `nil` where there is no python3.
-    private func reader(_ store: String) throws -> (code: Int32, output: String)? {
-        let script = Self.formatSpec.appendingPathComponent("reader/moraine_read.py").path
-        return try runProgram(["python3", script, store])
-    }
+private let formatSpec = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("format-spec")
+
+/// Unpacks a golden store; its folder, and what `scan` prints of it.
+func goldenStore(_ name: String, in place: Place) throws -> (store: String, lines: String) {
+    let stores = formatSpec.appendingPathComponent("golden/v1/stores")
+    let tar = stores.appendingPathComponent(name + ".tar").path
+    let unpacked = try runProgram(["tar", "-xf", tar, "-C", place.path])
+    #expect(unpacked?.code == 0)
+    let lines = try String(
+        contentsOf: stores.appendingPathComponent(name + ".jsonl"),
+        encoding: .utf8
+    )
+    return (place.path + "/" + name + ".moraine", lines)
+}
+
+/// The independent reader's run; `nil` where there is no python3.
+func independentReader(_ arguments: String...) throws -> (code: Int32, output: String)? {
+    let script = formatSpec.appendingPathComponent("reader/moraine_read.py").path
+    return try runProgram(["python3", script] + arguments)
 }

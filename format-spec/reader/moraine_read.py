@@ -27,8 +27,10 @@ import traceback
 import zlib
 from array import array
 from collections import namedtuple
+from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
+from uuid import UUID
 
 EXIT_DAMAGE, EXIT_REFUSED, EXIT_USAGE, EXIT_INTERRUPTED = 4, 8, 16, 32
 
@@ -1697,6 +1699,8 @@ def find_root(path):
             return handle.read()
     except FileNotFoundError:
         pass
+    if os.path.exists(os.path.join(path, "ROOT.unfinished")):
+        raise Refused(f"{path}: not a store: what was to become one is not finished")
     patterns = {"manifest": "M-[0-9a-f]{16}[.]mman", "wal": LOG_NAME.pattern,
                 "seg": "[0-9a-f]{16}([.][0-9a-f]{16})?[.](doc|key|vec|del)"}
     found = [f"{folder}/{name}" for folder, pattern in patterns.items()
@@ -1711,7 +1715,125 @@ def list_folder(path):
     return sorted(os.listdir(path)) if os.path.isdir(path) else []
 
 
+# ---------------------------------------------------------------- key files: key.md
+
+KEY_BLOCK = 4 * KIB
+RESTART_EVERY = 8
+Key = namedtuple("Key", "block offset row key lsn created expiry")
+FILTER_HEADER = struct.Struct("<QIIII")
+Filter = namedtuple("Filter", "seed segmentLength segmentCountLength arrayLength keyCount")
+U64_MASK = (1 << 64) - 1
+
+
+class KeyFile:
+    """A verified .key file, with every rule that its blocks, fences and filter keep."""
+
+    def __init__(self, sealed):
+        self.sealed, self.file = sealed, sealed.file
+        sealed.verify()
+        offset, data = sealed.section(KEY_BLOCKS)
+        if len(data) % KEY_BLOCK:
+            raise Damage(self.file, offset, "key blocks: not a number of whole blocks")
+        self.entries, self.fences = [], []
+        for start in range(0, len(data), KEY_BLOCK):
+            block = list(self.read_block(data[start : start + KEY_BLOCK], offset + start))
+            if not block or self.entries and block[0].key <= self.entries[-1].key:
+                raise Damage(self.file, offset + start, "key block: empty, or keys not ascending")
+            self.fences.append(block[0])
+            self.entries += block
+        if len(self.entries) != sealed.footer.rowCount:
+            raise Damage(self.file, offset, "key blocks: not an entry for each row")
+        self.check_fences()
+        self.filter = self.check_filter()
+
+    def read_block(self, block, offset):
+        restart_count, entry_count = struct.unpack_from("<HH", block, KEY_BLOCK - 4)
+        restarts_start = KEY_BLOCK - 4 - 2 * restart_count
+        if restart_count != -(-entry_count // RESTART_EVERY) or restarts_start < 0:
+            raise Damage(self.file, offset, "key block: another number of restarts")
+        restarts = struct.unpack_from(f"<{restart_count}H", block, restarts_start)
+        cursor, key = Cursor(block[:restarts_start], self.file, offset, "key block"), b""
+        for index in range(entry_count):
+            start, shared, rest = cursor.position, cursor.varint(), cursor.varint()
+            if index % RESTART_EVERY == 0:
+                if shared or restarts[index // RESTART_EVERY] != start:
+                    raise cursor.damage("a restart that is none, or stands elsewhere")
+            if shared > len(key):
+                raise cursor.damage("a prefix longer than the key before")
+            before, key = key, key[:shared] + cursor.take(rest)
+            if key <= before:
+                raise cursor.damage("keys that do not ascend")
+            yield Key(len(self.fences), offset + start, len(self.entries) + index, key,
+                      cursor.varint(), cursor.varint(), cursor.varint())
+        if not is_zero(cursor.take(restarts_start - cursor.position)):
+            raise cursor.damage("padding that is not zero")
+
+    def check_fences(self):
+        """The fences say the first row and the first key of each block."""
+        offset, data = self.sealed.section(FENCES)
+        cursor = Cursor(data, self.file, offset, "fences")
+        count = cursor.u32()
+        rows = [cursor.u32() for _ in range(count)] + [cursor.u32()]
+        starts = [cursor.u32() for _ in range(count + 1)]
+        if starts[0] or starts != sorted(starts):
+            raise cursor.damage("starts that do not ascend from 0")
+        keys = [cursor.take(end - start) for start, end in zip(starts, starts[1:])]
+        cursor.expect_end()
+        if rows != [fence.row for fence in self.fences] + [len(self.entries)]:
+            raise cursor.damage("not the first row of each block")
+        if keys != [fence.key for fence in self.fences]:
+            raise cursor.damage("not the first key of each block")
+
+    def check_filter(self):
+        """The filter lets every key through."""
+        offset, data = self.sealed.section(FILTER)
+        if len(data) < FILTER_HEADER.size:
+            raise Damage(self.file, offset, "filter: too short for its header")
+        header = Filter(*FILTER_HEADER.unpack_from(data))
+        length, fingerprints = header.segmentLength, data[FILTER_HEADER.size :]
+        if header.keyCount != len(self.entries) or header.arrayLength != len(fingerprints):
+            raise Damage(self.file, offset, "filter: another number of keys or fingerprints")
+        if header[1:4] == (0, 0, 0):
+            return header
+        if (length & (length - 1) or not 0 < length <= 1 << 18
+                or header.segmentCountLength % length or not header.segmentCountLength
+                or header.arrayLength != header.segmentCountLength + 2 * length):
+            raise Damage(self.file, offset, "filter: lengths that do not go together")
+        for entry in self.entries:
+            if not may_hold(header, fingerprints, entry.key):
+                raise Damage(self.file, offset, f"filter: does not know row {entry.row}")
+        return header
+
+
+def may_hold(header, fingerprints, key):
+    hashed, length = hash64(key, header.seed), header.segmentLength
+    first = hashed * header.segmentCountLength >> 64
+    second = (first + length) ^ (hashed >> 18 & length - 1)
+    third = (first + 2 * length) ^ (hashed & length - 1)
+    found = fingerprints[first] ^ fingerprints[second] ^ fingerprints[third]
+    return found == (hashed ^ hashed >> 32) & 255
+
+
+def hash64(key, seed):
+    def fold(value):
+        product = value * 0xE7037ED1A0B428DB
+        return (product ^ product >> 64) & U64_MASK
+
+    h = fold(seed ^ 0x243F6A8885A308D3 ^ len(key))
+    for (word,) in struct.iter_unpack("<Q", key + bytes(-len(key) % 8)):
+        h = fold(h ^ word)
+    h = (h ^ h >> 33) * 0xFF51AFD7ED558CCD & U64_MASK
+    h = (h ^ h >> 33) * 0xC4CEB9FE1A85EC53 & U64_MASK
+    return h ^ h >> 33
+
+
 # ---------------------------------------------------------------- one file, for people
+#
+# Names and texts are those of the tool's inspecting commands.
+
+METRICS = {1: "cosine", 2: "dot", 3: "l2"}
+RECORD_TYPES = {COMMIT: "commit", PART: "part", MARKER: "marker", EDIT: "edit"}
+DERIVED_KINDS = {1: "codes", 2: "graph", 3: "columns"}
 
 
 def describe(path):
@@ -1721,115 +1843,294 @@ def describe(path):
     file = os.path.basename(path)
     header = read_header(data, file)
     if header.kind == b"RT":
-        return {"header": header, "copies": [read_root_copy(data, 0), read_root_copy(data, 4096)]}
+        return {"copies": [describe_root(data, at) for at in (0, 4096)]}
     if header.kind in (b"WL", b"MF"):
         return describe_log(LogFile(data, file))
     if header.kind not in FIRST_SECTION:
         raise Refused(f"{file}: newer: file kind {header.kind}")
     sealed = SealedFile(data, file)
-    # Derived files are told by their sections alone.
-    content = DESCRIBE[header.kind](sealed) if header.kind in DESCRIBE else {}
-    entries = sealed.read_directory()
-    return {"header": header, "sections": entries, **content, "footer": sealed.footer}
+    content = DESCRIBE[header.kind](sealed)
+    footer = sealed.footer._asdict()
+    return {
+        "header": describe_header(header),
+        "footer": {**footer, "directoryChecksum": hex32(footer["directoryChecksum"]),
+                   "footerChecksum": hex32(footer["footerChecksum"]), "end": "MEND"},
+        "sections": [{**entry._asdict(), "tableChecksum": hex32(entry.tableChecksum)}
+                     for entry in sealed.read_directory()],
+        **content,
+    }
+
+
+def hex32(value):
+    return f"{value:08x}"
+
+
+def hex64(value):
+    return f"{value:016x}"
+
+
+def time_text(milliseconds):
+    """Milliseconds since 1970 as text in UTC; a number that no calendar of Python has, as such."""
+    try:
+        moment = datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return str(milliseconds)
+    return moment.isoformat(timespec="milliseconds") + "Z"
+
+
+def expiry_text(expiry):
+    return time_text(expiry) if expiry else None
+
+
+def numbers(vector):
+    """A vector as numbers with the digits that f32 have."""
+    return json.loads(f32_list_text(struct.unpack(f"<{len(vector) // 4}f", vector)))
+
+
+def describe_header(header):
+    return {**header._asdict(), "magic": header.magic.hex(), "kind": header.kind.decode(),
+            "lineEnd": header.lineEnd.hex(), "storeID": str(UUID(bytes=header.storeID)),
+            "headerChecksum": hex32(header.headerChecksum)}
+
+
+def describe_root(data, at):
+    root = read_root_copy(data, at)
+    return {**root._asdict(), "offset": at, "valid": True, "header": describe_header(root.header),
+            "storeID": str(UUID(bytes=root.header.storeID)),
+            "incarnation": hex64(root.incarnation),
+            "parentIncarnation": hex64(root.parentIncarnation),
+            "state": "closed" if root.state == CLOSED else "in use",
+            "createdTime": time_text(root.createdTime)}
 
 
 def describe_log(log):
-    records = []
+    """The records up to the last that a chain of this file alone takes, with what they hold."""
     chain = Chain(log.header.kind, 0)
     chain.expected = log.log.firstNumber
     end = chain.read(log, len(log.data))
-    offset = RECORDS_START
+    contents = {commit.number: describe_commit(log, commit) for commit in chain.commits}
+    records, offset = [], RECORDS_START
     while offset < end:
         record = log.record(offset, end)
-        records.append({**record._asdict(), "payload": len(record.payload)})
+        records.append({
+            "offset": offset, "type": RECORD_TYPES[record.type], "number": record.number,
+            "promised": record.promised, "payloadByteCount": len(record.payload),
+            "operationCount": record.operationCount,
+            **(contents.get(record.number, {}) if record.type in (COMMIT, EDIT) else {})})
         offset = record.end
-    content = [{"number": commit.number, "operations": describe_commit(log, commit)}
-               for commit in chain.commits]
-    return {"header": log.header, "logHeader": log.log, "records": records, "content": content,
-            "end": end}
+    # A commit in parts is not any one record's.
+    joined = [{"number": commit.number, **contents[commit.number]}
+              for commit in chain.commits if commit.part_count > 1]
+    header = {**describe_header(log.header), **log.log._asdict(),
+              "incarnation": hex64(log.log.incarnation),
+              "logHeaderChecksum": hex32(log.log.logHeaderChecksum)}
+    return {"header": header, "records": records, "commitsInParts": joined, "end": end}
 
 
 def describe_commit(log, commit):
     if log.header.kind == b"MF":
-        return [{type(edit).__name__: edit} for _, edit in read_edits(commit)]
+        return {"edits": [describe_edit(edit) for _, edit in read_edits(commit)]}
     _, commit_time, operations = read_operations(commit)
-    return [{"commitTime": commit_time}] + [{type(o).__name__: o} for o in operations]
+    return {"commitTime": time_text(commit_time),
+            "operations": [describe_operation(operation) for operation in operations]}
+
+
+def describe_shape(collection):
+    return {"collectionID": collection.id, "name": collection.name,
+            "dimensions": collection.dimensions, "metric": METRICS[collection.metric]}
+
+
+def describe_operation(operation):
+    if isinstance(operation, Collection):
+        return {"op": "create", **describe_shape(operation)}
+    fields = {"collectionID": operation.collection}
+    if isinstance(operation, Rename):
+        return {"op": "rename", **fields, "to": operation.name}
+    if isinstance(operation, Drop):
+        return {"op": "drop", **fields}
+    if isinstance(operation, DeletePrefix):
+        return {"op": "delete_prefix", **fields, "prefix": operation.prefix.decode()}
+    fields["id"] = operation.id.decode()
+    if isinstance(operation, Delete):
+        return {"op": "delete", **fields}
+    vector = operation.vector
+    return {"op": "put", **fields, "expiry": operation.expiry,
+            "dimensions": operation.dimensions or 0,
+            "textByteCount": len(operation.text.encode()),
+            "metadataByteCount": len(operation.metadata.bytes),
+            "metadata": json.loads(operation.metadata.json), "text": operation.text,
+            "vector": None if vector is None else numbers(vector)}
+
+
+def describe_edit(edit):
+    name = EDIT_NAMES[type(edit)]
+    fields = edit._asdict()
+    if isinstance(edit, Collection):
+        fields = {**describe_shape(edit), "createdLSN": edit.createdLSN}
+    elif isinstance(edit, NamedLog):
+        fields["incarnation"] = hex64(edit.incarnation)
+    elif isinstance(edit, Floor):
+        fields = {"LSN": edit.lsn, "commitTime": time_text(edit.commitTime)}
+    elif isinstance(edit, (Rename, Drop)):
+        fields["collectionID"] = fields.pop("collection")
+    elif isinstance(edit, (Segment, Deletions, SegmentDropped, Derived, DerivedDropped)):
+        fields["segmentID"] = fields.pop("id" if isinstance(edit, Segment) else "segment")
+        if "kind" in fields:
+            fields["kind"] = DERIVED_KINDS.get(edit.kind, edit.kind)
+        if isinstance(edit, Segment):
+            names = {DOC: "document", KEY: "key", VEC: "vector"}
+            fields.update({names[kind]: describe_reference(file)
+                           for kind, file in fields.pop("files").items()})
+        elif isinstance(edit, (Deletions, Derived)):
+            fields["file"] = describe_reference(edit)
+    return {"edit": name, **fields}
+
+
+EDIT_NAMES = {
+    Counters: "counters", Collection: "collection", Segment: "segment", Deletions: "deletions",
+    NamedLog: "log", LogDropped: "logDropped", Floor: "floor", Rename: "collectionRenamed",
+    Drop: "collectionDropped", SegmentDropped: "segmentDropped", Derived: "derived",
+    DerivedDropped: "derivedDropped",
+}
+
+
+def describe_reference(file):
+    return {"fileID": file.fileID, "byteCount": file.byteCount,
+            "footerChecksum": hex32(file.footerChecksum)}
 
 
 def describe_documents(sealed):
     doc = DocumentFile(sealed)
-    return {"blocks": [header for _, header in doc.block_headers()], "schema": doc.schema(),
-            "removals": doc.removals(), "expiries": doc.expiries(),
-            "records": [{"row": row, **record._asdict()} for row, record in doc.records()]}
+    blocks, records = [], list(doc.records())
+    for at, header in doc.block_headers():
+        is_tombstones = header.kind == TOMBSTONE_BLOCK
+        blocks.append({
+            **header._asdict(), "magic": "MBLK", "offset": at,
+            "headerChecksum": hex32(header.headerChecksum),
+            "payloadChecksum": hex32(header.payloadChecksum),
+            "kind": "tombstones" if is_tombstones else "documents",
+            "firstRow": None if is_tombstones else header.firstRow})
+    places = [(block["blockNumber"], block["offset"]) for block in blocks
+              for _ in range(block["recordCount"])]
+    return {
+        "blocks": blocks,
+        "schema": [{**describe_shape(collection), "firstRow": first, "rowCount": count}
+                   for collection, first, count in doc.schema()],
+        "removals": [{"collectionID": removal.collection, "LSN": removal.lsn,
+                      "prefix": removal.prefix and removal.prefix.decode()}
+                     for removal in doc.removals()],
+        "expiries": [{"collectionID": expiry.collection, "rowCount": expiry.rowCount,
+                      "earliest": time_text(expiry.earliest)} for expiry in doc.expiries()],
+        "records": [{"block": block, "blockOffset": offset, **describe_record(row, record)}
+                    for (block, offset), (row, record) in zip(places, records)],
+    }
+
+
+def describe_record(row, record):
+    fields = {"row": row, "collectionID": record.collection, "id": record.id.decode(),
+              "lsn": record.lsn}
+    if record.deleted is not None:
+        return {**fields, "tombstone": True, "time": time_text(record.deleted)}
+    checksum = record.vectorChecksum
+    return {**fields, "created": time_text(record.created), "updated": time_text(record.updated),
+            "expiry": expiry_text(record.expiry),
+            "vectorChecksum": None if checksum is None else hex32(checksum),
+            "metadata": json.loads(record.metadata.json), "text": record.text}
 
 
 def describe_vectors(sealed):
     sealed.verify()
-    return {"spaces": [
-        {**space._asdict(), "norms": sealed.rows_of(F32, NORMS, ordinal)[1],
-         "vectors": [{"row": row, "vector": vector}
-                     for row, vector in read_space_vectors(sealed, ordinal, space)]}
-        for ordinal, space in enumerate(read_spaces(sealed)[1])]}
+    spaces, vectors = read_spaces(sealed)[1], []
+    for ordinal, space in enumerate(spaces):
+        norms = numbers(sealed.section(NORMS, ordinal)[1])
+        vectors += [
+            {"space": ordinal, "collectionID": space.collectionID, "row": row, "ordinal": index,
+             "metric": METRICS[space.metric], "dimensions": space.dimensions,
+             "norm": norms[index], "vector": numbers(vector)}
+            for index, (row, vector) in enumerate(read_space_vectors(sealed, ordinal, space))]
+    return {"spaces": [{**space._asdict(), "metric": METRICS[space.metric],
+                        "reserved": space.reserved.hex()} for space in spaces],
+            "vectors": vectors}
 
 
 def describe_deletions(sealed):
     sealed.verify()
     summary, dead = read_dead_rows(sealed)
-    return {"summary": summary, "deadRows": sorted(dead)}
-
-
-KEY_BLOCK = 4 * KIB
+    return {"summary": summary._asdict(), "deadRows": sorted(dead)}
 
 
 def describe_keys(sealed):
-    """The entries of a .key file (key.md); fences and filter stay as they are."""
+    keys = KeyFile(sealed)
+    return {
+        "keys": [{**describe_key(entry), "block": entry.block, "offset": entry.offset,
+                  "row": entry.row, "lsn": entry.lsn, "created": time_text(entry.created),
+                  "expiry": expiry_text(entry.expiry)} for entry in keys.entries],
+        "fences": [{"firstRow": fence.row, **describe_key(fence)} for fence in keys.fences],
+        "filter": {**keys.filter._asdict(), "seed": hex64(keys.filter.seed)},
+    }
+
+
+def describe_key(entry):
+    return {"collectionID": int.from_bytes(entry.key[:4], "big"), "id": entry.key[4:].decode()}
+
+
+# Of derived files, which a reader needs for nothing: the tables of codes.md, graph.md, columns.md.
+
+CODE_SPACE = struct.Struct("<IIIIIB3sfff")
+GRAPH_SPACE = struct.Struct("<IIIIIIIffI8fB3s")
+RECALL_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 256)
+COLUMN_COLLECTION = struct.Struct("<6I")
+COLUMN_FIELD = struct.Struct("<4I")
+
+
+def f32_number(value):
+    return json.loads(f32_text(value))
+
+
+def describe_codes(sealed):
     sealed.verify()
-    offset, data = sealed.section(KEY_BLOCKS)
-    entries = []
-    for start in range(0, len(data), KEY_BLOCK):
-        block = data[start : start + KEY_BLOCK]
-        if len(block) < KEY_BLOCK:
-            raise Damage(sealed.file, offset + start, "key block: cut short")
-        entries += key_block_entries(block, sealed.file, offset + start)
-    return {"keys": entries}
+    spaces = []
+    for fields in sealed.rows_of(CODE_SPACE, 65)[1]:
+        names = ("collectionID", "field", "dimensions", "strideByteCount", "vectorCount")
+        spaces.append({**dict(zip(names, fields)), "metric": METRICS[fields[5]],
+                       **dict(zip(("scale", "leastNorm", "largestNorm"),
+                                  map(f32_number, fields[7:])))})
+    return {"codeSpaces": spaces}
 
 
-def key_block_entries(block, file, offset):
-    restart_count, entry_count = struct.unpack_from("<HH", block, KEY_BLOCK - 4)
-    restarts_start = KEY_BLOCK - 4 - 2 * restart_count
-    if restart_count != -(-entry_count // 16) or restarts_start < 0:
-        raise Damage(file, offset, "key block: another number of restarts")
-    restarts = struct.unpack_from(f"<{restart_count}H", block, restarts_start)
-    cursor, key = Cursor(block[:restarts_start], file, offset, "key block"), b""
-    for index in range(entry_count):
-        start, shared, rest = cursor.position, cursor.varint(), cursor.varint()
-        if shared > len(key) or index % 16 == 0 and (shared or restarts[index // 16] != start):
-            raise cursor.damage("a wrong restart or prefix")
-        before, key = key, key[:shared] + cursor.take(rest)
-        if key <= before:
-            raise cursor.damage("keys that do not ascend")
-        yield {"collection": int.from_bytes(key[:4], "big"), "id": key[4:],
-               "lsn": cursor.varint(), "created": cursor.varint(), "expiry": cursor.varint()}
-    if not is_zero(cursor.take(restarts_start - cursor.position)):
-        raise cursor.damage("padding that is not zero")
+def describe_graphs(sealed):
+    sealed.verify()
+    graphs = []
+    for fields in sealed.rows_of(GRAPH_SPACE, 96)[1]:
+        names = ("collectionID", "field", "vectorCount", "nodeCount", "entryCount", "joinCount",
+                 "width")
+        recalls = zip(RECALL_WIDTHS, fields[10:18])
+        graphs.append({**dict(zip(names, fields)), "factor": f32_number(fields[7]),
+                       "meanDegree": f32_number(fields[8]), "sampleCount": fields[9],
+                       "walk": ("whole", "coarse")[fields[18]],
+                       **{f"recall{width}": round(recall, 4) for width, recall in recalls}})
+    return {"graphSpaces": graphs}
+
+
+def describe_columns(sealed):
+    sealed.verify()
+    paths, fields = sealed.section(81)[1], sealed.rows_of(COLUMN_FIELD, 83)[1]
+    collections, found = [], []
+    for number, first, count, first_field, field_count, flags in sealed.rows_of(
+            COLUMN_COLLECTION, 84)[1]:
+        collections.append({"collectionID": number, "firstRow": first, "rowCount": count,
+                            "fieldCount": field_count, "hasOtherFields": bool(flags & 1)})
+        for start, size, _, column_count in fields[first_field : first_field + field_count]:
+            cursor, names = Cursor(paths[start : start + size], sealed.file, start, "path"), []
+            while not cursor.at_end():
+                names.append(cursor.text())
+            found.append({"collectionID": number, "names": names, "isIndexed": column_count > 0})
+    return {"columnCollections": collections, "columnFields": found}
 
 
 DESCRIBE = {b"DC": describe_documents, b"KY": describe_keys, b"VC": describe_vectors,
-            b"DL": describe_deletions}
-
-
-def plain(value):
-    """Structures as JSON objects; bytes as text where they are text, else in hexadecimal."""
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, bytes):
-        readable = re.fullmatch(b"[ -~]*", value) is not None
-        return value.decode() if readable else value.hex()
-    return value
+            b"DL": describe_deletions, b"Q8": describe_codes, b"GR": describe_graphs,
+            b"CL": describe_columns}
 
 
 # ---------------------------------------------------------------- self-test
@@ -1846,6 +2147,8 @@ def self_test():
         "varints that are refused": all(
             raises(Damage, Cursor(bytes.fromhex(text), "", 0, "").varint)
             for text in ("", "80", "8000", "FF" * 9 + "02", "80" * 10 + "01")),
+        "hashes of keys": [hash64(key, 0) for key in (b"moraine", b"0123456789abcdef")]
+        == [0xABB0380F2CBB6CC2, 0xF69EB4E13B90AA75],
         "LZ4": lz4_block(b"\x1fa\x01\x00\x05\x10b", 26) == b"a" * 25 + b"b"
         and lz4_block(b"\x42abcd\x04\x00\x10!", 11) == b"abcdabcdab!",
         "LZ4 that is refused": all(
@@ -1901,7 +2204,7 @@ def run(arguments, out):
     if arguments.self_test:
         return self_test()
     if arguments.file is not None:
-        out.write(json.dumps(plain(describe(arguments.file)), indent=2).encode() + b"\n")
+        out.write(json.dumps(describe(arguments.file), indent=2).encode() + b"\n")
         return 0
     if arguments.hash is not None:
         out.write(Store(arguments.hash).content_hash(arguments.now).encode() + b"\n")

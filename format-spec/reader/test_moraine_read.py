@@ -162,20 +162,35 @@ def document_file(segment, blocks, schema, low, high, removals=b""):
     return sealed(b"DC", segment, sections, first_row, low, high)
 
 
-def key_file(file_id, rows, low, high):
-    """A .key file with one block; fences and filter are left empty, nobody reads them here."""
-    entries, restarts, before = b"", b"", b""
-    for index, row in enumerate(rows):
-        key = struct.pack(">I", row.collection) + row.id.encode()
-        shared = 0 if index % 16 == 0 else len(os.path.commonprefix([before, key]))
-        if index % 16 == 0:
-            restarts += struct.pack("<H", len(entries))
-        entries += varint(shared) + varint(len(key) - shared) + key[shared:]
-        entries += varint(row.lsn) + varint(NOW) + varint(row.expiry)
-        before = key
-    trailer = restarts + struct.pack("<HH", len(restarts) // 2, len(rows))
-    block = entries.ljust(4096 - len(trailer), b"\0") + trailer
-    sections = [(16, 0, block), (17, 0, b""), (18, 0, b"")]
+def key_blocks(rows, block_rows):
+    """The blocks of a .key file, so many rows each, and their fences."""
+    blocks, firsts, keys = b"", [], []
+    for start in range(0, len(rows), block_rows):
+        entries, restarts, before = b"", b"", b""
+        for index, row in enumerate(rows[start : start + block_rows]):
+            key = struct.pack(">I", row.collection) + row.id.encode()
+            shared = 0 if index % 8 == 0 else len(os.path.commonprefix([before, key]))
+            if index % 8 == 0:
+                restarts += struct.pack("<H", len(entries))
+            if index == 0:
+                firsts.append(start)
+                keys.append(key)
+            entries += varint(shared) + varint(len(key) - shared) + key[shared:]
+            entries += varint(row.lsn) + varint(NOW) + varint(row.expiry)
+            before = key
+        count = len(rows[start : start + block_rows])
+        trailer = restarts + struct.pack("<HH", len(restarts) // 2, count)
+        blocks += entries.ljust(4096 - len(trailer), b"\0") + trailer
+    ends = [len(b"".join(keys[:at])) for at in range(len(keys) + 1)]
+    fences = struct.pack(f"<{2 * len(keys) + 3}I", len(keys), *firsts, len(rows), *ends)
+    return blocks, fences + b"".join(keys)
+
+
+def key_file(file_id, rows, low, high, block_rows=200, filter_=None):
+    """A .key file; its filter knows nothing, unless there is one."""
+    blocks, fences = key_blocks(rows, block_rows)
+    filter_ = filter_ or struct.pack("<QIIII", 1, 0, 0, 0, len(rows))
+    sections = [(16, 0, blocks), (17, 0, fences), (18, 0, filter_)]
     return sealed(b"KY", file_id, sections, len(rows), low, high, first=4096)
 
 
@@ -688,6 +703,49 @@ class DeadRows(unittest.TestCase):
         self.assertEqual(reader.read_dead_rows(file)[1], dead)
 
 
+class Keys(unittest.TestCase):
+    ROWS = [Row(1 + at // 30, f"id{at:03}", 5 + at, expiry=at % 3 * NOW) for at in range(50)]
+
+    def described(self, data):
+        return reader.describe_keys(reader.SealedFile(data, "7.8.key"))
+
+    def test_entries_and_fences_are_read(self):
+        found = self.described(key_file(8, self.ROWS, 5, 54, block_rows=20))
+        self.assertEqual([(key["collectionID"], key["id"], key["lsn"]) for key in found["keys"]],
+                         [(row.collection, row.id, row.lsn) for row in self.ROWS])
+        self.assertEqual([key["row"] for key in found["keys"]], list(range(50)))
+        self.assertEqual([fence["firstRow"] for fence in found["fences"]], [0, 20, 40])
+        self.assertEqual([key["block"] for key in found["keys"]], [0] * 20 + [1] * 20 + [2] * 10)
+
+    def test_a_filter_that_does_not_know_a_key_is_damage(self):
+        # Of three fingerprints one is 1, so that a key's xor is 1 or 0 wherever it looks.
+        header = struct.pack("<QIIII", 9, 1, 1, 3, 50)
+        with self.assertRaises(reader.Damage) as caught:
+            self.described(key_file(8, self.ROWS, 5, 54, filter_=header + b"\1\0\0"))
+        self.assertIn("does not know", str(caught.exception))
+
+    def test_blocks_and_fences_that_are_not_as_the_page_has_them_are_damage(self):
+        blocks, fences = key_blocks(self.ROWS, 20)
+        empty = struct.pack("<QIIII", 1, 0, 0, 0, 50)
+
+        def changed(data, at, xor=1):
+            return data[:at] + bytes([data[at] ^ xor]) + data[at + 1:]
+
+        restart = 4096 - 4 - 2
+        for what, parts in {
+            "restart": (changed(blocks, restart), fences),
+            "number of restarts": (changed(blocks, 4096 - 4, 6), fences),
+            "first row": (blocks, changed(fences, 8)),
+            "first key": (blocks, changed(fences, len(fences) - 1)),
+            "from 0": (blocks, changed(fences, 5 * 4)),
+            "ascend": (blocks, changed(fences, 6 * 4, 64)),
+        }.items():
+            sections = [(16, 0, parts[0]), (17, 0, parts[1]), (18, 0, empty)]
+            with self.assertRaises(reader.Damage) as caught:
+                self.described(sealed(b"KY", 8, sections, 50, 5, 54, first=4096))
+            self.assertIn(what, str(caught.exception))
+
+
 class CommandLine(StoreCase):
     def run_reader(self, *arguments):
         command = [sys.executable, os.path.join(HERE, "moraine_read.py"), *arguments]
@@ -708,6 +766,11 @@ class CommandLine(StoreCase):
         self.assertEqual(self.run_reader(self.folder).returncode, 8)
         with open(os.path.join(self.folder, "ROOT"), "wb") as handle:
             handle.write(bytes(8192))
+        self.assertEqual(self.run_reader(self.folder).returncode, 4)
+        root = os.path.join(self.folder, "ROOT")
+        os.rename(root, root + ".unfinished")
+        self.assertEqual(self.run_reader(self.folder).returncode, 8)
+        os.remove(root + ".unfinished")
         self.assertEqual(self.run_reader(self.folder).returncode, 4)
 
     def test_every_file_can_be_described(self):
