@@ -91,7 +91,8 @@ extension Store {
     /// - Returns: the sum, and what is wrong with the damaged store.
     /// - Throws: `locked`, `notAStore`, `notFound` when nothing can be told from what is left,
     ///   `invalidArgument` for a target that is not empty, `deadlineExceeded`, and what writing
-    ///   throws; then the target is no whole store.
+    ///   throws; then the target is no store, does not open as one (`notAStore`), and is to be
+    ///   removed. The same goes for what a crash leaves of it.
     @discardableResult
     public static func salvage(
         _ damaged: String,
@@ -132,7 +133,7 @@ extension Store {
     /// Rebuilds a store from whatever can still be read of a damaged one; runs on a thread of its
     /// own.
     ///
-    /// A cancelled task ends it; then the target is no whole store.
+    /// A cancelled task ends it; then the target is no store.
     ///
     /// - Parameters:
     ///   - damaged: the folder of the damaged store, which no writer may have open.

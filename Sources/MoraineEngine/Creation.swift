@@ -44,6 +44,14 @@ struct StoreCreator {
                 expected: "a store's folder",
                 found: found
             )
+        case .unfinished:
+            throw StoreError(
+                .notAStore,
+                "a salvage into this folder did not come to its end; remove it and salvage again",
+                path: folder,
+                expected: "a store's folder",
+                found: "a part of a store, with \(FileNames.unfinishedRoot) in place of ROOT"
+            )
         case .rootless:
             throw StoreError(
                 .corrupted,
@@ -57,7 +65,7 @@ struct StoreCreator {
     }
 
     private enum Sight {
-        case nothing, creatable, store, rootless
+        case nothing, creatable, store, unfinished, rootless
         case foreign(String)
     }
 
@@ -65,6 +73,8 @@ struct StoreCreator {
         guard let info = try fileSystem.info(folder) else { return .nothing }
         guard info.isDirectory else { return .foreign("a file") }
         if try fileSystem.info(FileNames.path(folder, FileNames.root)) != nil { return .store }
+        let unfinished = FileNames.path(folder, FileNames.unfinishedRoot)
+        if try fileSystem.info(unfinished) != nil { return .unfinished }
         let names = try fileSystem.list(folder)
         let ours = Set(FileNames.folders.filter { !$0.contains("/") } + [FileNames.lock])
         let hasOnlyOurs = names.allSatisfy { ours.contains($0.name) }

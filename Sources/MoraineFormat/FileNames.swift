@@ -11,6 +11,8 @@ package enum FileNames {
     package static let temporaryFolder = "tmp"
     /// ROOT while a store is being made.
     package static let temporaryRoot = "tmp/ROOT"
+    /// ROOT while a whole store is being written from elsewhere.
+    package static let unfinishedRoot = "ROOT.unfinished"
     /// All folders, outer ones first.
     package static let folders = [
         manifestFolder, logFolder, spareLogFolder, segmentFolder, temporaryFolder,

@@ -21,15 +21,25 @@ struct NewStore: ~Copyable {
     private static let batchCount = 1024
 
     private let engine: Engine
+    private let fileSystem: any FileSystem
+    private let folder: String
     /// At or above every version.
     private let lastLSN: UInt64
     private var batch: [Document] = []
     private var batchByteCount = 0
     private var shape: CollectionShape?
 
-    /// Makes the store.
+    /// Makes the store, which is none before `finish()`: until then its ROOT has another name.
     init(at folder: String, options: EngineOptions, lastLSN: UInt64) throws(StoreError) {
+        fileSystem = options.fileSystem
+        self.folder = folder
+        let root = FileNames.path(folder, FileNames.root)
+        let unfinished = FileNames.path(folder, FileNames.unfinishedRoot)
         var options = options
+        options.fileSystem = WatchedFileSystem(
+            fileSystem,
+            place: { $0 == root ? unfinished : $0 }
+        )
         options.isReadOnly = false
         options.createsStore = true
         options.durability = .bulk
@@ -75,14 +85,22 @@ struct NewStore: ~Copyable {
         if batch.count >= Self.batchCount || batchByteCount >= Self.batchByteCount { try flush() }
     }
 
-    /// Writes what is left and closes the store: then it is durable.
+    /// Writes what is left and closes the store: then it is durable, and a store.
     mutating func finish() throws(StoreError) {
         try flush()
         try engine.checkpoint()
         try engine.close()
+        try fileCall("name the new store's ROOT") { () throws(FileError) in
+            try fileSystem.rename(
+                FileNames.path(folder, FileNames.unfinishedRoot),
+                to: FileNames.path(folder, FileNames.root)
+            )
+            // DURABLE: all else is; a crash before this leaves an unfinished store.
+            try fileSystem.syncDirectory(folder)
+        }
     }
 
-    /// Closes the store after a failure.
+    /// Closes the store after a failure; what there is of it opens as no store.
     mutating func abandon() { try? engine.close() }
 
     private mutating func flush() throws(StoreError) {

@@ -20,9 +20,10 @@ package enum Salvager {
     ///   - options: file system, memory, codec; for the new store.
     ///   - limit: ends it early; what one segment's files hold is looked for to the end first.
     ///   - item: called with each document, by collection and id, and with rows that have no name.
-    /// - Throws: `cancelled`, `deadline-exceeded`, `locked` when a writer has the damaged store open, `notAStore`, `notFound` when
-    ///   nothing can be told from it, `invalidArgument` for a target that is not empty, and what
-    ///   writing the new store throws; then the target is no whole store and can be removed.
+    /// - Throws: `cancelled`, `deadline-exceeded`, `locked` when a writer has the damaged store
+    ///   open, `notAStore`, `notFound` when nothing can be told from it, `invalidArgument` for a
+    ///   target that is not empty, and what writing the new store throws; then the target is no
+    ///   store, does not open as one, and is to be removed.
     package static func salvage(
         _ damaged: String,
         into target: String,
@@ -88,17 +89,21 @@ package enum Salvager {
                 path: new
             )
         }
-        let isFree = try fileCall("look at the new store's folder") { () throws(FileError) in
-            guard let info = try fileSystem.info(new) else { return true }
-            return info.isDirectory ? try fileSystem.list(new).isEmpty : false
+        let found = try fileCall("look at the new store's folder") {
+            () throws(FileError) -> String? in
+            guard let info = try fileSystem.info(new) else { return nil }
+            guard info.isDirectory else { return "a file" }
+            let names = try fileSystem.list(new).map(\.name)
+            if names.contains(FileNames.unfinishedRoot) { return "a salvage without an end" }
+            return names.isEmpty ? nil : "files"
         }
-        guard isFree else {
+        guard found == nil else {
             throw StoreError(
                 .invalidArgument,
                 "the new store's folder is not empty",
                 path: new,
                 expected: "nothing, or an empty folder",
-                found: "files"
+                found: found
             )
         }
     }

@@ -1,16 +1,24 @@
-// Checks and salvages whose task is cancelled while they are at work: they end soon, say so, and
-// the store that was read is as it was.
+// Checks and salvages whose task is cancelled, or whose disk fails, while they are at work: they
+// end soon, say so, the store that was read is as it was, and what was being made is no store.
 
 import Moraine
 import MoraineFiles
 import Synchronization
 import Testing
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+private final class Counter: Sendable { let count = Atomic(0) }
+
 struct CancelledCheckTests {
     private let disk = SimulatedFileSystem()
 
     /// A closed store of two segments and a log, so that every part of a check has work.
-    private func make() throws {
+    private func make(documentCount: Int = 200) throws {
         let store = try Store.open(
             at: "store",
             configuration: Store.Configuration(),
@@ -19,7 +27,8 @@ struct CancelledCheckTests {
         )
         let notes = try store.collection("notes", dimensions: 4)
         for part in 0..<2 {
-            try notes.put(documents((part * 200)..<(part * 200 + 200)))
+            let first = part * documentCount
+            try notes.put(documents(first..<(first + documentCount)))
             try store.checkpoint()
         }
         try notes.put(documents(400..<410))
@@ -70,6 +79,93 @@ struct CancelledCheckTests {
         }
     }
 
+    /// What a salvage left does not open, and does not take another salvage in.
+    private func expectNoStore(_ path: String, on disk: SimulatedFileSystem) {
+        var configuration = Store.Configuration()
+        configuration.isReadOnly = true
+        let thrown = code { () throws(MoraineError) in
+            _ = try Store.open(at: path, configuration: configuration, fileSystem: disk)
+        }
+        #expect(thrown == .notAStore, "\(path)")
+        guard disk.filePaths.contains(path + "/ROOT.unfinished") else { return }
+        do throws(MoraineError) {
+            _ = try Store.open(at: path, configuration: Store.Configuration(), fileSystem: disk)
+            Issue.record("\(path) opened")
+        } catch {
+            #expect(error.message.contains("a salvage into this folder did not come to its end"))
+        }
+    }
+
+    private func count(_ path: String, on disk: SimulatedFileSystem) throws -> Int {
+        let store = try Store.open(
+            at: path,
+            configuration: Store.Configuration(),
+            fileSystem: disk
+        )
+        defer { try? store.close() }
+        return try store.existingCollection("notes").count()
+    }
+
+    /// The `ordinal`-th call about the new store, as far as there are so many, fails.
+    private func failing(_ ordinal: Int, _ calls: Counter, on disk: SimulatedFileSystem)
+        -> WatchedFileSystem
+    {
+        WatchedFileSystem(
+            disk,
+            before: { operation, path throws(FileError) in
+                guard path.hasPrefix("new") else { return }
+                let number = calls.count.add(1, ordering: .relaxed).newValue
+                guard number == ordinal else { return }
+                throw FileError(operation, path: path, errorNumber: ENOSPC)
+            }
+        )
+    }
+
+    @Test func aSalvageThatFailsAtAnyCallLeavesNoStore() async throws {
+        try make(documentCount: 8)
+        let all = Counter()
+        _ = try await Store.salvage("store", into: "new", in: failing(0, all, on: disk.copy()))
+        let total = all.count.load(ordering: .relaxed)
+        #expect(total > 50)
+        var failureCount = 0
+        for ordinal in 1...total {
+            let disk = disk.copy()
+            let files = failing(ordinal, Counter(), on: disk)
+            do throws(MoraineError) {
+                let result = try await Store.salvage("store", into: "new", in: files)
+                #expect(result.isComplete)
+            } catch {
+                failureCount += 1
+                // The last call makes the name of a whole store durable.
+                if ordinal < total { expectNoStore("new", on: disk) }
+                continue
+            }
+            #expect(try count("new", on: disk) == 26, "\(ordinal)")
+        }
+        #expect(failureCount > total / 2)
+        try await aSecondSalvageIsRefused()
+    }
+
+    private func aSecondSalvageIsRefused() async throws {
+        let disk = disk.copy()
+        let files = WatchedFileSystem(
+            disk,
+            before: { operation, path throws(FileError) in
+                guard operation == .rename, path.hasSuffix("ROOT.unfinished") else { return }
+                throw FileError(operation, path: path, errorNumber: EIO)
+            }
+        )
+        for (files, code) in [
+            (files, MoraineError.Code.inputOutput),
+            (WatchedFileSystem(disk), .invalidArgument),
+        ] {
+            let thrown = await asyncCode { () throws(MoraineError) in
+                _ = try await Store.salvage("store", into: "new", in: files)
+            }
+            #expect(thrown == code)
+        }
+    }
+
     @Test func aSalvageEndsWhereItsTaskIsCancelled() async throws {
         try make()
         let disk = disk
@@ -88,6 +184,7 @@ struct CancelledCheckTests {
             }
             guard code != nil else { continue }
             #expect(code == .cancelled)
+            expectNoStore("new-\(operation)", on: disk)
             // What there is of files is looked at to the end first.
             #expect(later < 120, "\(operation): \(later) more")
             last = operation

@@ -98,6 +98,47 @@ import moraine_cli
         #expect(place.run("salvage", full, "--into", new).code == 8)
     }
 
+    @Test func aSignalOrTheEndOfTheTimeLeavesNoStore() {
+        fill()
+        struct Signalled: Cancellation {
+            var isRequested: Bool { true }
+            func hold() {}
+        }
+        let bySignal = MemorySink(nil)
+        let code = Tool().run(
+            arguments: ["salvage", place.store, "--into", new],
+            environment: [:],
+            input: MemorySource([]),
+            output: MemorySink(nil),
+            error: bySignal,
+            cancellation: Signalled(),
+            openInput: open
+        )
+        #expect(code == 32, "\(bySignal.text)")
+        let late = place.run("salvage", "@", "--into", new + "2", "--timeout", "0ms")
+        #expect(late.code == 32, "\(late.error)")
+        for left in [new, new + "2"] {
+            #expect(place.run("count", left, "c").code == 8)
+            #expect(place.run("verify", left).code == 8)
+        }
+    }
+
+    @Test func whatASalvageLeftSaysSo() throws {
+        fill()
+        #expect(place.run("salvage", "@", "--into", new).code == 0)
+        try FileManager.default.moveItem(atPath: new + "/ROOT", toPath: new + "/ROOT.unfinished")
+        for arguments in [
+            ["count", new, "c"], ["verify", new], ["apply", new], ["stats", new], ["dump", new],
+        ] {
+            let outcome = place.run(arguments)
+            #expect(outcome.code == 8, "\(arguments)")
+            #expect(outcome.error.contains("did not come to its end"), "\(outcome.error)")
+        }
+        let again = place.run("salvage", "@", "--into", new)
+        #expect(again.code == 16)
+        #expect(again.error.contains("a salvage without an end"))
+    }
+
     @Test func refusesAStoreInUseAndNamesTheWriter() throws {
         fill()
         let store = try Store.open(at: place.store)

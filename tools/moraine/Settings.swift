@@ -82,8 +82,21 @@ extension Call {
         }
     }
 
-    /// What `--timeout` says; `nil` when it is not given.
+    /// What `--timeout` says, and a signal where these are held.
+    func readLimit(orAt cancellation: any Cancellation) throws(Failure) -> ReadLimit {
+        let clock = SystemClock()
+        return ReadLimit(deadline: try deadline(clock) ?? .max, clock: clock) {
+            cancellation.isRequested
+        }
+    }
+
+    /// The end of `--timeout`, `nil` without it.
     func readLimit() throws(Failure) -> ReadLimit? {
+        let clock = SystemClock()
+        return try deadline(clock).map { ReadLimit(deadline: $0, clock: clock) }
+    }
+
+    private func deadline(_ clock: SystemClock) throws(Failure) -> UInt64? {
         guard let text = arguments["--timeout"] else { return nil }
         guard let timeout = Self.duration(text) else {
             throw Failure(
@@ -91,8 +104,7 @@ extension Call {
                 "--timeout must be a time like 500ms, 10s, 2m or 1h, not \"\(visible(text))\""
             )
         }
-        let clock = SystemClock()
-        return ReadLimit(deadline: ReadLimit.deadline(after: timeout, clock), clock: clock)
+        return ReadLimit.deadline(after: timeout, clock)
     }
 
     private static func duration(_ text: String) -> Duration? {

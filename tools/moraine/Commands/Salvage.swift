@@ -29,8 +29,11 @@ extension Command {
 
             Exit code 0: all that was ever acknowledged is in NEW. 4: something is lost or
             doubtful, or ROOT or manifest are gone, so that nobody knows what else there was.
-            1: nothing came back. After --timeout NEW is no store, and what was printed of
-            documents is as far as it got.
+            1: nothing came back.
+
+            NEW becomes a store at the very end. What a signal, --timeout, a full disk or a crash
+            leaves of it does not open, and says why: remove it and begin anew. What was printed
+            of documents is then as far as it got.
             """
         ],
         examples: [
@@ -64,7 +67,7 @@ private let shownCount = 20
 
 private func salvageStore(_ call: Call, _ target: String, list: Output?) throws(Failure) -> ExitCode
 {
-    let limit = try call.readLimit()
+    let limit = try call.readLimit(orAt: call.console.cancellation)
     let options = try call.engineOptions(.write(creates: true, durability: .bulk))
     let output = call.output
     let progress = Progress(call.console.error)
