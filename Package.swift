@@ -113,8 +113,8 @@ let package = Package(
         .target(
             name: "MoraineSimulation",
             dependencies: [
-                "MoraineSalvage", "MoraineEngine", "MoraineVectors", "MoraineSegments",
-                "MoraineLog",
+                "MoraineSalvage", "MoraineEngine", "MoraineFilters", "MoraineVectors",
+                "MoraineSegments", "MoraineLog",
                 "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes",
             ],
             path: "Benchmarks/Simulation",
@@ -182,7 +182,10 @@ let package = Package(
         ),
         tests(
             "ToolTests",
-            ["moraine-cli", "Moraine", "MoraineStorage", "MoraineFiles", "MoraineJSON"]
+            [
+                "MoraineSimulation", "moraine-cli", "Moraine", "MoraineStorage", "MoraineFiles",
+                "MoraineJSON",
+            ]
         ),
         tests("TidyTests", []),
     ]

@@ -8,7 +8,7 @@ import Foundation
 struct MoraineBench {
     static let commands: [Command] = [
         .commit, .ingest, .get, .scan, .vectors, .search, .filter, .exact, .open, .compact, .churn,
-        .decay, .tenants, .soak, .simulate, .flips, .damages, .salvage, .dataset,
+        .decay, .tenants, .soak, .simulate, .flips, .damages, .fuzz, .salvage, .dataset,
     ]
 
     static func main() {

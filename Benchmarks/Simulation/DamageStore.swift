@@ -156,7 +156,7 @@ struct DamageStore {
         state = state.applying(operations, wall: wall)
     }
 
-    private static func id(_ number: Int) -> String {
+    static func id(_ number: Int) -> String {
         // All of one length, so that blocks of stores with other content are at the same places.
         String("d0000".dropLast(String(number).count)) + String(number)
     }

@@ -1,6 +1,7 @@
 // One way to damage a store on disk, and how a seed chooses it.
 
 import MoraineFiles
+import MoraineFormat
 
 /// What happened to the files of a store.
 enum FileDamage: CustomStringConvertible {
@@ -25,6 +26,8 @@ enum FileDamage: CustomStringConvertible {
     /// Two files of one kind under each other's names.
     case swappedFiles(String, String)
     case zeros(Block)
+    /// A number that no writer means, under checksums that tell so.
+    case number(path: String, offset: Int, value: UInt64)
     case cut(path: String, count: Int)
     case missing(path: String)
     /// A file as it was at an earlier moment: later writes were lost.
@@ -42,6 +45,7 @@ enum FileDamage: CustomStringConvertible {
         case .foreignFile: "file of another store"
         case .swappedFiles: "files swapped"
         case .zeros: "zeros"
+        case .number: "extreme number"
         case .cut: "cut"
         case .missing: "missing"
         case .older: "older file"
@@ -58,6 +62,7 @@ enum FileDamage: CustomStringConvertible {
         case .foreignFile(let path): "\(path) of another store"
         case .swappedFiles(let a, let b): "\(a) and \(b) swapped"
         case .zeros(let block): "zeros in \(block)"
+        case .number(let path, let offset, let value): "\(value) at \(offset) of \(path)"
         case .cut(let path, let count): "\(path) cut to \(count) bytes"
         case .missing(let path): "no \(path)"
         case .older(let path, let moment): "\(path) as at moment \(moment)"
@@ -69,7 +74,7 @@ enum FileDamage: CustomStringConvertible {
     var paths: [String] {
         switch self {
         case .flip(let path, _), .foreignFile(let path), .cut(let path, _), .missing(let path),
-            .older(let path, _), .hostile(let path, _):
+            .older(let path, _), .hostile(let path, _), .number(let path, _, _):
             [path]
         case .swap(let a, let b): a.path == b.path ? [a.path] : [a.path, b.path]
         case .misdirected(_, let block), .foreignBlock(let block), .zeros(let block): [block.path]
@@ -79,7 +84,20 @@ enum FileDamage: CustomStringConvertible {
 
     /// A copy of the store with the damage; `nil` when that changes no byte.
     func applied(to store: DamageStore, beside other: DamageStore) -> SimulatedFileSystem? {
-        let copy = store.fileSystem.copy()
+        applied(to: store.fileSystem, earlier: store.earlier, beside: other.fileSystem)
+    }
+
+    /// A copy of a store's files with the damage; `nil` when that changes no byte.
+    ///
+    /// - Parameters:
+    ///   - earlier: the files at the moments that can be drawn.
+    ///   - other: those of another store.
+    func applied(
+        to store: SimulatedFileSystem,
+        earlier: [SimulatedFileSystem],
+        beside other: SimulatedFileSystem
+    ) -> SimulatedFileSystem? {
+        let copy = store.copy()
         func bytes(_ block: Block, of fileSystem: SimulatedFileSystem) -> ArraySlice<UInt8> {
             let whole = fileSystem.contents(of: block.path) ?? []
             let start = min(block.offset, whole.count)
@@ -100,42 +118,72 @@ enum FileDamage: CustomStringConvertible {
             write(second, to: a)
             write(first, to: b)
         case .misdirected(let source, let target): write(bytes(source, of: copy), to: target)
-        case .foreignBlock(let block): write(bytes(block, of: other.fileSystem), to: block)
+        case .foreignBlock(let block): write(bytes(block, of: other), to: block)
         case .foreignFile(let path):
-            copy.replace(path: path, bytes: other.fileSystem.contents(of: path) ?? [])
+            copy.replace(path: path, bytes: other.contents(of: path) ?? [])
         case .swappedFiles(let a, let b):
             let (first, second) = (copy.contents(of: a) ?? [], copy.contents(of: b) ?? [])
             copy.replace(path: a, bytes: second)
             copy.replace(path: b, bytes: first)
         case .zeros(let block): write(ArraySlice(repeating: 0, count: block.count), to: block)
+        case .number(let path, let offset, let value):
+            let bytes = (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) }
+            write(bytes[...], to: Block(path: path, offset: offset, count: 8))
         case .cut(let path, let count):
             copy.replace(path: path, bytes: Array((copy.contents(of: path) ?? []).prefix(count)))
         case .missing(let path): copy.removeForTest(path)
         case .older(let path, let moment):
-            guard let old = store.earlier[moment].contents(of: path) else { return nil }
+            guard let old = earlier[moment].contents(of: path) else { return nil }
             copy.replace(path: path, bytes: old)
         case .hostile(let path, let seed):
             var dice = Dice(seed: seed)
             let bytes = copy.contents(of: path) ?? []
             guard let disturbed = HostileBytes.disturbed(bytes, &dice) else { return nil }
             copy.replace(path: path, bytes: disturbed)
+            // Without what vouches for a sealed file it is refused at once.
+            let isSealed = FileNames.isSegmentFile(path) || path.hasSuffix(".del")
+            if isSealed, dice.chance(85) {
+                try? HostileBytes.adopt(
+                    path,
+                    insteadOf: bytes,
+                    in: copy,
+                    folder: DamageStore.folder
+                )
+            }
         }
         let isChanged = paths.contains {
-            copy.contents(of: $0) != store.fileSystem.contents(of: $0)
+            copy.contents(of: $0) != store.contents(of: $0)
         }
         return isChanged ? copy : nil
     }
 
     // MARK: Drawing
 
-    /// Seven in ten are single bits and swapped blocks.
     static func draw(_ dice: inout Dice, _ store: DamageStore) -> FileDamage {
+        draw(&dice, store.fileSystem, store.paths, momentCount: store.earlier.count)
+    }
+
+    /// Seven in ten are single bits and swapped blocks.
+    ///
+    /// - Parameters:
+    ///   - paths: the files of the store that are not empty; at least one.
+    ///   - momentCount: earlier moments of the files.
+    static func draw(
+        _ dice: inout Dice,
+        _ store: SimulatedFileSystem,
+        _ paths: [String],
+        momentCount: Int
+    ) -> FileDamage {
         // Each kind of file as often as the others.
-        let byKind = Dictionary(grouping: store.paths, by: fileKind)
-        let path = dice.pick(byKind[dice.pick(byKind.keys.sorted())] ?? store.paths)
+        let byKind = Dictionary(grouping: paths, by: fileKind)
+        let path = dice.pick(byKind[dice.pick(byKind.keys.sorted())] ?? paths)
         let byteCount = size(path, store)
         switch dice.number(0..<100) {
-        case 0..<30: return .flip(path: path, bit: dice.number(0..<(byteCount * 8)))
+        case 0..<28: return .flip(path: path, bit: dice.number(0..<(byteCount * 8)))
+        case 28..<30:
+            let values: [UInt64] = [.max, 1 << 63, (1 << 63) - 1, 1 << 62, 1 << 32, 1 << 31]
+            let place = dice.number(0..<max(1, byteCount / 8))
+            return .number(path: path, offset: place * 8, value: dice.pick(values))
         case 30..<45:
             let count = blockSize(&dice, atMost: byteCount / 2)
             return .swap(
@@ -143,7 +191,7 @@ enum FileDamage: CustomStringConvertible {
                 block(&dice, path, count, store)
             )
         case 45..<58:
-            let other = dice.pick(store.paths)
+            let other = dice.pick(paths)
             let count = blockSize(&dice, atMost: min(byteCount, size(other, store)))
             let first = block(&dice, path, count, store)
             // At the same place half of the time: then only the name tells the blocks apart.
@@ -172,12 +220,14 @@ enum FileDamage: CustomStringConvertible {
             let count = isNearEnd ? byteCount - dice.number(1..<17) : dice.number(0..<byteCount)
             return .cut(path: path, count: max(0, count))
         case 95..<97: return .missing(path: path)
-        default: return .older(path: path, moment: dice.number(0..<store.earlier.count))
+        default:
+            if momentCount == 0 { return .missing(path: path) }
+            return .older(path: path, moment: dice.number(0..<momentCount))
         }
     }
 
-    private static func size(_ path: String, _ store: DamageStore) -> Int {
-        store.fileSystem.contents(of: path)?.count ?? 0
+    private static func size(_ path: String, _ store: SimulatedFileSystem) -> Int {
+        Int(((try? store.info(path)) ?? nil)?.byteCount ?? 0)
     }
 
     private static func blockSize(_ dice: inout Dice, atMost limit: Int) -> Int {
@@ -190,7 +240,7 @@ enum FileDamage: CustomStringConvertible {
         _ dice: inout Dice,
         _ path: String,
         _ count: Int,
-        _ store: DamageStore
+        _ store: SimulatedFileSystem
     ) -> Block {
         let places = max(1, size(path, store) / count)
         return Block(path: path, offset: dice.number(0..<places) * count, count: count)

@@ -2,6 +2,7 @@
 // them is computed anew, as somebody would who wants to break a reader.
 
 import MoraineBytes
+import MoraineFiles
 import MoraineFormat
 import MoraineStorage
 
@@ -19,6 +20,47 @@ enum HostileBytes {
         return file.bytes
     }
 
+    /// A sealed file with offset and length of each entry of its directory in turn as large as can be,
+    /// or nearly so.
+    static func withExtremeDirectories(_ bytes: [UInt8]) -> [[UInt8]] {
+        guard let header = header(bytes) else { return [] }
+        return HostileFile(bytes: bytes, header: header).withExtremeDirectories()
+    }
+
+    /// Makes the rest of a closed store mean a sealed file whose footer was changed: the files that
+    /// were made from it, and the manifest.
+    ///
+    /// - Parameters:
+    ///   - old: the file's bytes before.
+    ///   - path: of the file, in `folder`.
+    static func adopt(
+        _ path: String,
+        insteadOf old: [UInt8],
+        in disk: SimulatedFileSystem,
+        folder: String
+    ) throws(StoreError) {
+        let prefix = folder + "/"
+        guard path.hasPrefix(prefix), let was = DerivedSource(footerOf: old),
+            let bytes = disk.contents(of: path), let now = DerivedSource(footerOf: bytes)
+        else { return }
+        var changed = [was.fileID: now.footerChecksum]
+        var checksums = [String(path.dropFirst(prefix.count)): now.footerChecksum]
+        // A graph is made from codes too.
+        for kind in [DerivedKind.codes, .graph, .columns] {
+            for path in disk.filePaths where path.hasPrefix(prefix) && path.hasSuffix(kind.suffix) {
+                let bytes = disk.contents(of: path) ?? []
+                guard let header = header(bytes) else { continue }
+                var file = HostileFile(bytes: bytes, header: header)
+                guard file.changeSources(changed), let now = DerivedSource(footerOf: file.bytes)
+                else { continue }
+                disk.replace(path: path, bytes: file.bytes)
+                changed[now.fileID] = now.footerChecksum
+                checksums[String(path.dropFirst(prefix.count))] = now.footerChecksum
+            }
+        }
+        try EditedManifest(disk, folder: folder).write(checksums)
+    }
+
     private static func header(_ bytes: [UInt8]) -> FileHeader? {
         guard bytes.count >= FileHeader.byteCount else { return nil }
         return bytes[..<FileHeader.byteCount].withUnsafeBytes { head in
@@ -28,6 +70,27 @@ enum HostileBytes {
                 return nil
             }
         }
+    }
+}
+
+extension DerivedSource {
+    /// What a file made from a sealed one says of it.
+    fileprivate init?(footerOf bytes: [UInt8]) {
+        guard bytes.count >= FileFooter.byteCount else { return nil }
+        let footer = bytes.suffix(FileFooter.byteCount)
+        let (fileID, checksum) = footer.withUnsafeBytes { footer in
+            (
+                footer.loadUnaligned(fromByteOffset: 48, as: UInt64.self),
+                footer.loadUnaligned(fromByteOffset: 56, as: UInt32.self)
+            )
+        }
+        self.init(
+            SealedFileReference(
+                fileID: UInt64(littleEndian: fileID),
+                byteCount: UInt64(bytes.count),
+                footerChecksum: UInt32(littleEndian: checksum)
+            )
+        )
     }
 }
 
@@ -42,6 +105,14 @@ private struct HostileFile {
         (0..<width).reduce(0) { $0 | UInt64(bytes[offset + $1]) << (8 * UInt64($1)) }
     }
 
+    /// The bytes of a section, as its entry in the directory says; `nil` where those are not in the
+    /// file, which an earlier damage can have brought about.
+    private func sectionRange(_ entry: Int) -> Range<Int>? {
+        let (start, count) = (number(entry + 8, 8), number(entry + 16, 8))
+        guard start <= UInt64(bytes.count), count <= UInt64(bytes.count) - start else { return nil }
+        return Int(start)..<Int(start + count)
+    }
+
     private mutating func store(_ value: UInt64, _ offset: Int, _ width: Int) {
         for index in 0..<width {
             bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(index)))
@@ -54,6 +125,7 @@ private struct HostileFile {
 
     /// Puts numbers that no sound file has into a range.
     private mutating func disturb(_ range: Range<Int>, _ dice: inout Dice) {
+        guard !range.isEmpty else { return }
         for _ in 0..<dice.number(1..<4) {
             let width = dice.pick([1, 2, 4, 4, 8, 8].filter { $0 <= range.count })
             // Fields stand at multiples of their size; now and then something else is hit.
@@ -120,11 +192,7 @@ private struct HostileFile {
         guard footer >= FileHeader.byteCount,
             let directory = Int(exactly: number(footer, 8)), directory <= footer
         else { return }
-        let entries = stride(
-            from: directory,
-            to: footer - SectionEntry.byteCount + 1,
-            by: SectionEntry.byteCount
-        ).map { $0 }
+        let entries = entries(from: directory, to: footer)
         guard let table = entries.last else { return }
         switch dice.number(0..<100) {
         case 0..<10:
@@ -137,25 +205,89 @@ private struct HostileFile {
         default:
             let entry = dice.pick(entries)
             let type = UInt32(number(entry, 4))
-            let start = Int(number(entry + 8, 8))
-            let count = Int(number(entry + 16, 8))
-            guard count > 0, type != SectionType.checksumTable else { break }
+            guard let content = sectionRange(entry), !content.isEmpty,
+                type != SectionType.checksumTable
+            else { break }
             if SectionType.isSelfChecked(type) {
-                disturbBlock(start..<(start + count), entries, table, &dice)
+                disturbBlock(content, entries, table, &dice)
                 seal(directory..<footer, seed, at: footer + 12)
                 break
             }
             // The beginning of a section is where its counts are.
-            let reach = dice.chance(50) ? min(count, 64) : count
-            disturb(start..<(start + reach), &dice)
-            sealSection(entry, start..<(start + count), table: Int(number(table + 8, 8)))
+            disturb(dice.chance(50) ? content.prefix(64) : content, &dice)
+            sealSection(entry, content, table: table)
             seal(directory..<footer, seed, at: footer + 12)
         }
         seal(footer..<(footer + 56), header.storeID.seed, at: footer + 56)
     }
 
+    func withExtremeDirectories() -> [[UInt8]] {
+        let footer = bytes.count - FileFooter.byteCount
+        guard footer >= FileHeader.byteCount, let directory = Int(exactly: number(footer, 8)),
+            directory <= footer
+        else { return [] }
+        var files: [[UInt8]] = []
+        for entry in entries(from: directory, to: footer) {
+            for field in [8, 16] {
+                for value in [UInt64.max, UInt64.max - 63] {
+                    var file = self
+                    file.store(value, entry + field, 8)
+                    file.seal(directory..<footer, seed, at: footer + 12)
+                    file.seal(footer..<(footer + 56), header.storeID.seed, at: footer + 56)
+                    files.append(file.bytes)
+                }
+            }
+        }
+        return files
+    }
+
+    /// Gives the sources of a derived file other footer checksums, by their file ids; false when it
+    /// has none of them.
+    mutating func changeSources(_ checksums: [UInt64: UInt32]) -> Bool {
+        let footer = bytes.count - FileFooter.byteCount
+        guard footer >= FileHeader.byteCount, let directory = Int(exactly: number(footer, 8)),
+            directory <= footer
+        else { return false }
+        let entries = entries(from: directory, to: footer)
+        guard let table = entries.last,
+            let entry = entries.first(where: { number($0, 4) == UInt64(SectionType.source) }),
+            let content = sectionRange(entry)
+        else { return false }
+        var isChanged = false
+        for place in stride(
+            from: content.lowerBound,
+            to: content.upperBound - DerivedSource.byteCount + 1,
+            by: DerivedSource.byteCount
+        ) {
+            guard let checksum = checksums[number(place, 8)] else { continue }
+            store(UInt64(checksum), place + 8, 4)
+            isChanged = true
+        }
+        guard isChanged else { return false }
+        sealSection(entry, content, table: table)
+        seal(directory..<footer, seed, at: footer + 12)
+        seal(footer..<(footer + 56), header.storeID.seed, at: footer + 56)
+        return true
+    }
+
+    /// Where the whole entries of a directory stand.
+    private func entries(from start: Int, to end: Int) -> [Int] {
+        stride(
+            from: start,
+            to: end - SectionEntry.byteCount + 1,
+            by: SectionEntry.byteCount
+        ).map { $0 }
+    }
+
+    /// - Parameters:
+    ///   - entry: of the section in the directory.
+    ///   - table: the checksum table's.
     private mutating func sealSection(_ entry: Int, _ content: Range<Int>, table: Int) {
-        let first = table + Int(number(entry + 24, 4)) * 4
+        let size = SectionEntry.chunkByteCount
+        guard let table = sectionRange(table),
+            case let first = table.lowerBound + Int(number(entry + 24, 4)) * 4,
+            first + (content.count + size - 1) / size * 4 <= table.upperBound
+        else { return }
         var slot = first
         for start in stride(
             from: content.lowerBound,
@@ -203,14 +335,14 @@ private struct HostileFile {
         )
         guard let index = entries.first(where: { number($0, 4) == UInt64(SectionType.blockIndex) })
         else { return }
-        let content = Int(number(index + 8, 8))..<Int(number(index + 8, 8) + number(index + 16, 8))
+        guard let content = sectionRange(index) else { return }
         let place = stride(
             from: content.lowerBound,
-            to: content.upperBound,
+            to: content.upperBound - BlockIndexEntry.byteCount + 1,
             by: BlockIndexEntry.byteCount
         ).first { number($0, 8) == UInt64(block.start) }
         guard let place else { return }
         store(number(block.start + 4, 4), place + 24, 4)
-        sealSection(index, content, table: Int(number(table + 8, 8)))
+        sealSection(index, content, table: table)
     }
 }

@@ -4,6 +4,7 @@
 import MoraineBytes
 import MoraineFiles
 import MoraineFormat
+import MoraineSimulation
 import MoraineStorage
 import Testing
 
@@ -151,7 +152,8 @@ struct FileIdentityTests {
                         path: path,
                         bytes: file.dropLast(FileFooter.byteCount) + encoded
                     )
-                    try EditedManifest(copy).replace(path, footerChecksum: checksum)
+                    let name = String(path.trimmingPrefix("/").trimmingPrefix("store/"))
+                    try EditedManifest(copy).write([name: checksum])
                     #expect(try isFound(copy), "\(path) \(edge)")
                 }
             }

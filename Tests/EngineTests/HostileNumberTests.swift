@@ -5,6 +5,7 @@ import MoraineBytes
 import MoraineFiles
 import MoraineFormat
 import MoraineLog
+import MoraineSimulation
 import MoraineStorage
 import Testing
 

@@ -10,6 +10,7 @@ struct SealedWalk {
     let file: InspectedFile
     let header: FileHeader
     private(set) var footer: FileFooter?
+    /// All of them lie in the file; none where one does not.
     private(set) var sections: [SectionEntry] = []
     /// Header, footer and directory, as far as they could be read.
     private(set) var fields: Description.Fields
@@ -48,7 +49,7 @@ struct SealedWalk {
         self.footer = footer
         fields.append(("footer", .object(footer.fields)))
         let seed = storeID.seed.mixed(footer.fileID)
-        sections = try file.decode(
+        let entries = try file.decode(
             at: footer.directoryOffset,
             count: Int(footer.directoryByteCount)
         ) { bytes throws(FormatError) in
@@ -63,7 +64,20 @@ struct SealedWalk {
             while !reader.isAtEnd { entries.append(try SectionEntry(decoding: &reader)) }
             return entries
         }
-        fields.append(("sections", .list(sections.map { .object($0.fields) })))
+        fields.append(("sections", .list(entries.map { .object($0.fields) })))
+        for (index, entry) in entries.enumerated() {
+            guard entry.offset <= end, entry.byteCount <= end - entry.offset else {
+                throw StoreError(
+                    .corrupted,
+                    "a section does not lie in its file",
+                    path: file.file.path,
+                    offset: footer.directoryOffset + UInt64(index * SectionEntry.byteCount),
+                    expected: "up to byte \(end)",
+                    found: "\(entry.byteCount) bytes at \(entry.offset)"
+                )
+            }
+        }
+        sections = entries
     }
 
     /// Compares every byte of the frame and the sections with its checksum.
