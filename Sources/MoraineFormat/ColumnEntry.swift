@@ -89,6 +89,10 @@ package struct ColumnField: Sendable, Equatable {
         ByteField("columnCount", offset: 12, size: 4, type: "u32"),
     ]
 
+    /// Columns of a field at most: one of each kind in each domain.
+    package static let columnCount =
+        ColumnEntry.Kind.allCases.count * ColumnEntry.Domain.allCases.count
+
     package let path: Range<Int>
     /// Empty: the field stands in documents and is not indexed.
     package let columns: Range<Int>
@@ -109,7 +113,19 @@ package struct ColumnField: Sendable, Equatable {
         let pathOffset = Int(try reader.readUInt32("pathOffset"))
         path = pathOffset..<(pathOffset + Int(try reader.readUInt32("pathByteCount")))
         let first = Int(try reader.readUInt32("firstColumn"))
-        columns = first..<(first + Int(try reader.readUInt32("columnCount")))
+        let at = UInt64(reader.position)
+        let count = Int(try reader.readUInt32("columnCount"))
+        // More than one field may name them: as many as all have would be shown and checked often.
+        guard count <= Self.columnCount else {
+            throw FormatError(
+                .range,
+                at: at,
+                field: "columnCount",
+                expected: "at most \(Self.columnCount)",
+                found: "\(count)"
+            )
+        }
+        columns = first..<(first + count)
     }
 }
 

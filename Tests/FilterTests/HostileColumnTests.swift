@@ -145,4 +145,30 @@ import Testing
         }
         #expect(outcomes.refused > 200 && outcomes.answered > 50)
     }
+
+    /// What many fields or collections name is read once, however often it is named.
+    @Test func columnsThatAreNamedTwiceAreFound() throws {
+        let fixture = try ColumnFixture()
+        let reference = try #require(try fixture.write(Self.rows))
+        let good = try self.sections(of: fixture.open(reference, rowCount: 70))
+        let place = try #require(good.firstIndex { $0.type == SectionType.columnFields })
+        func findings(_ change: (inout [UInt8]) -> Void) throws -> [Finding] {
+            var sections = good
+            change(&sections[place].bytes)
+            let file = try fixture.open(fixture.forge(sections, rowCount: 70), rowCount: 70)
+            var found: [Finding] = []
+            file.verify { found.append($0) }
+            return found
+        }
+        #expect(try findings { _ in }.isEmpty)
+        // Every field has the columns of the first one.
+        let shared = try findings { bytes in
+            for field in stride(from: 16, to: bytes.count, by: 16) {
+                bytes.replaceSubrange((field + 8)..<(field + 16), with: bytes[8..<16])
+            }
+        }
+        #expect(shared.contains { $0.expected.contains("share no bytes") })
+        let many = try findings { $0[12] = UInt8(ColumnField.columnCount + 1) }
+        #expect(many.contains { $0.expected == "at most 16" })
+    }
 }
