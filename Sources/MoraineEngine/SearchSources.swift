@@ -198,7 +198,9 @@ struct SegmentSource: Sendable {
     ) -> Int? {
         let share = Double(count) / Double(max(1, rowCount))
         let width = Double(request.width(graph)) / max(share, 1e-9)
-        guard width * comparisonsPerNode < Double(count) else { return nil }
+        // A search keeps at least what is wanted, whatever width was asked for.
+        let kept = max(width, Double(request.wanted))
+        guard kept * comparisonsPerNode < Double(count) else { return nil }
         return Int(width)
     }
 

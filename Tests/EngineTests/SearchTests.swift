@@ -146,6 +146,24 @@ struct SearchTests {
         #expect(batch == alone)
     }
 
+    /// A narrow search keeps what is wanted: for more than there is, that is no graph's work.
+    @Test(arguments: [100, 1400, .max - 1, .max]) func anyLimitFindsWhatThereIs(limit: Int) throws {
+        let (engine, _) = try Self.make()
+        defer { try? engine.close() }
+        #expect(try engine.buildIndexes() == 3)
+        let version = try engine.version()
+        let answer = try Self.answer(version, Self.queries(1)[0]) {
+            $0.limit = limit
+            $0.width = 1
+        }
+        let whole = try Self.answer(version, Self.queries(1)[0]) {
+            $0.limit = Self.noteCount
+            $0.isExact = true
+        }
+        #expect(answer.hits == Array(whole.hits.prefix(limit)))
+        #expect(answer.plan.steps.map(\.method) == [.codes])
+    }
+
     @Test func deadDocumentsAreNoHitsAndAsManyAsThereAreAreFound() throws {
         var (engine, notes) = try Self.make()
         defer { try? engine.close() }
