@@ -69,6 +69,7 @@ import Testing
         let first = reader.documents.index[0]
         let cut = try merge(reader, dead: [first.recordCount / 2])
         #expect(records(cut) == 299)
+        #expect(cut.first?.blocks.first?.header.recordCount == first.recordCount - 1)
         #expect(cut.map(\.copiedBlockCount).reduce(0, +) == copiedCount - 1)
     }
 
