@@ -59,17 +59,22 @@ package final class SealedFile: Sendable {
                 found: "no file"
             )
         }
-        let layout = try SealedLayout(file, kind: kind, storeID: storeID, reference: reference)
-        // Mapped only now: the length was compared with the manifest's.
-        switch access {
-        case .mapped:
-            mapping = try fileCall("map a sealed file") { () throws(FileError) in
-                try file.map(byteCount: reference.byteCount)
+        do throws(StoreError) {
+            layout = try SealedLayout(file, kind: kind, storeID: storeID, reference: reference)
+            // Mapped only now: the length was compared with the manifest's.
+            switch access {
+            case .mapped:
+                mapping = try fileCall("map a sealed file") { () throws(FileError) in
+                    try file.map(byteCount: reference.byteCount)
+                }
+            case .read: mapping = nil
             }
-        case .read: mapping = nil
+        } catch {
+            // A file system that keeps few files open knows this one until it is closed.
+            file.close()
+            throw error
         }
         self.name = name
-        self.layout = layout
         self.reference = reference
         self.file = file
         checkedWordCount = layout.checksums.count / 64 + 1
