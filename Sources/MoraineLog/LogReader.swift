@@ -149,10 +149,8 @@ private struct Window: ~Copyable {
 
     private let file: any File
     private let end: UInt64
-    private var memory = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: Window.stride,
-        alignment: 64
-    )
+    /// Past the allocator: what opened a log for reading stays for long and holds little.
+    private var memory = AnonymousPages.allocate(byteCount: Window.stride)
     private var start: UInt64 = 0
     private var count = 0
     /// Set when the file could not be read.
@@ -224,8 +222,8 @@ private struct Window: ~Copyable {
     private mutating func load(_ offset: UInt64, atLeast byteCount: Int) -> Bool {
         let wanted = Int(min(UInt64(max(byteCount, Self.stride)), end &- offset))
         if wanted > memory.count {
-            memory.deallocate()
-            memory = .allocate(byteCount: wanted, alignment: 64)
+            AnonymousPages.free(memory)
+            memory = AnonymousPages.allocate(byteCount: wanted)
         }
         start = offset
         count = 0
@@ -241,5 +239,5 @@ private struct Window: ~Copyable {
         return count >= byteCount
     }
 
-    deinit { memory.deallocate() }
+    deinit { AnonymousPages.free(memory) }
 }
