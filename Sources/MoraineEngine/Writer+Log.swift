@@ -42,23 +42,8 @@ extension Writer {
         next.nextCollectionID = ids.nextCollection
         let manifest: ManifestWriter
         do throws(StoreError) {
-            manifest = try ManifestWriter(
-                fileSystem,
-                folder: folder,
-                header: LogHeader(
-                    kind: .manifest,
-                    storeID: root.storeID,
-                    fileID: manifestID,
-                    createdLSN: lastLSN,
-                    epoch: newRoot.epoch,
-                    incarnation: newRoot.incarnation,
-                    firstNumber: 1
-                ),
-                state: next
-            )
-            try syncFolder(FileNames.manifestFolder)
+            manifest = try makeManifest(manifestID, of: newRoot, next)
         } catch {
-            removeQuietly(FileNames.manifest(manifestID))
             if let carried {
                 removeQuietly(
                     FileNames.log(epoch: newRoot.epoch, sequence: carried.log.header.fileID)
@@ -66,9 +51,7 @@ extension Writer {
             }
             throw error
         }
-        newRoot.manifestID = manifestID
-        newRoot.manifestEnd = manifest.end
-        newRoot.manifestEdit = manifest.lastEdit
+        newRoot.follow(manifest)
         do throws(StoreError) {
             try writeRoot(newRoot)
         } catch {

@@ -45,23 +45,8 @@ extension Writer {
         next.dropped = try droppedThatRemain()
         let fresh: ManifestWriter
         do throws(StoreError) {
-            fresh = try ManifestWriter(
-                fileSystem,
-                folder: folder,
-                header: LogHeader(
-                    kind: .manifest,
-                    storeID: root.storeID,
-                    fileID: id,
-                    createdLSN: lastLSN,
-                    epoch: root.epoch,
-                    incarnation: root.incarnation,
-                    firstNumber: 1
-                ),
-                state: next
-            )
-            try syncFolder(FileNames.manifestFolder)
+            fresh = try makeManifest(id, of: root, next)
         } catch {
-            removeQuietly(FileNames.manifest(id))
             // No space: the old manifest goes on.
             if error.code == .noSpace { return }
             poison(error)
@@ -69,9 +54,7 @@ extension Writer {
         }
         var newRoot = root
         newRoot.sequence += 1
-        newRoot.manifestID = id
-        newRoot.manifestEnd = fresh.end
-        newRoot.manifestEdit = fresh.lastEdit
+        newRoot.follow(fresh)
         newRoot.durableLSN = max(root.durableLSN, log?.promised ?? 0, state.floor)
         do throws(StoreError) {
             try writeRoot(newRoot)
@@ -85,6 +68,36 @@ extension Writer {
         removeQuietly(FileNames.manifest(old.id))
     }
 
+    /// Makes a manifest whose first edit is the whole state, and its name durable; after a failure
+    /// it is gone.
+    ///
+    /// - Parameter root: whose epoch and incarnation it bears.
+    func makeManifest(_ id: UInt64, of root: Root, _ state: StoreState) throws(StoreError)
+        -> ManifestWriter
+    {
+        do throws(StoreError) {
+            let manifest = try ManifestWriter(
+                fileSystem,
+                folder: folder,
+                header: LogHeader(
+                    kind: .manifest,
+                    storeID: root.storeID,
+                    fileID: id,
+                    createdLSN: lastLSN,
+                    epoch: root.epoch,
+                    incarnation: root.incarnation,
+                    firstNumber: 1
+                ),
+                state: state
+            )
+            try syncFolder(FileNames.manifestFolder)
+            return manifest
+        } catch {
+            removeQuietly(FileNames.manifest(id))
+            throw error
+        }
+    }
+
     func syncFolder(_ name: String) throws(StoreError) {
         do throws(FileError) {
             try fileSystem.syncDirectory(FileNames.path(folder, name))
@@ -96,5 +109,14 @@ extension Writer {
     /// Removes a file that nothing refers to; what fails is left for the next writer's start.
     func removeQuietly(_ name: String) {
         try? fileSystem.remove(FileNames.path(folder, name))
+    }
+}
+
+extension Root {
+    /// Names a manifest, as far as it goes.
+    mutating func follow(_ manifest: ManifestWriter) {
+        manifestID = manifest.id
+        manifestEnd = manifest.end
+        manifestEdit = manifest.lastEdit
     }
 }

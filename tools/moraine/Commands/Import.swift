@@ -116,8 +116,7 @@ private func load(
     _ engine: Engine,
     _ call: Call
 ) throws(Failure) -> ExitCode {
-    let clock = SystemClock()
-    let start = clock.steadyNanoseconds()
+    let load = BulkLoad(verb: "imported", noun: "document")
     let progress = Progress(call.console.error)
     var loader = ImportLoader(engine: engine, collection: collection)
     var failure: Failure?
@@ -134,43 +133,13 @@ private func load(
         failure = error
     }
     progress.clear()
-    if let failure, failure.exit == .operational || failure.exit == .damage { throw failure }
-    // DURABLE: the documents went past the log; from here on they survive a crash.
-    try engineCall { () throws(StoreError) in try engine.checkpoint() }
-    if let failure {
-        let count = loader.documentCount
-        throw Failure(
-            failure.exit,
-            "\(failure.message); \(count) \(count == 1 ? "document is" : "documents are") committed"
-        )
-    }
-    report(
-        documentCount: loader.documentCount,
+    return try load.finish(
+        failure,
+        count: loader.documentCount,
         byteCount: reader.byteCount,
-        seconds: Double(clock.steadyNanoseconds() - start) / 1e9,
+        engine,
         call
     )
-    return .fine
-}
-
-private func report(documentCount: Int, byteCount: UInt64, seconds: Double, _ call: Call) {
-    guard call.isJSON else {
-        let rate = byteText(UInt64(Double(byteCount) / max(seconds, 1e-9)))
-        call.output.writeLine(
-            "imported \(grouped(documentCount)) documents, \(byteText(byteCount)) of input, in "
-                + "\(decimal(seconds, digits: 2)) s (\(rate)/s)"
-        )
-        return
-    }
-    var json = JSONWriter()
-    json.writeRaw("{\"documents\":")
-    json.writeUInt(UInt64(documentCount))
-    json.writeRaw(",\"seconds\":")
-    json.writeDouble((seconds * 1e6).rounded() / 1e6)
-    json.writeRaw(",\"bytes\":")
-    json.writeUInt(byteCount)
-    json.writeRaw("}")
-    call.output.writeLine(&json)
 }
 
 /// Commits batches, beside the log.

@@ -77,8 +77,7 @@ private struct Loader: ~Copyable {
     }
 
     mutating func run() throws(Failure) -> ExitCode {
-        let clock = SystemClock()
-        let start = clock.steadyNanoseconds()
+        let load = BulkLoad(verb: "loaded", noun: "operation")
         var failure: Failure?
         do throws(Failure) {
             try readAll()
@@ -86,15 +85,13 @@ private struct Loader: ~Copyable {
             failure = error
         }
         progress.clear()
-        if let failure, failure.exit == .operational || failure.exit == .damage { throw failure }
-        // DURABLE: the operations went past the log; from here on they survive a crash.
-        try engineCall { () throws(StoreError) in try engine.checkpoint() }
-        if let failure {
-            let verb = committedCount == 1 ? "operation is" : "operations are"
-            throw Failure(failure.exit, "\(failure.message); \(committedCount) \(verb) committed")
-        }
-        report(seconds: Double(clock.steadyNanoseconds() - start) / 1e9)
-        return .fine
+        return try load.finish(
+            failure,
+            count: committedCount,
+            byteCount: lines.byteCount,
+            engine,
+            call
+        )
     }
 
     private mutating func readAll() throws(Failure) {
@@ -187,26 +184,5 @@ private struct Loader: ~Copyable {
         guard let totalByteCount, totalByteCount > 0 else { return operations }
         let share = 100 * Double(lines.byteCount) / Double(totalByteCount)
         return "\(operations), \(decimal(min(share, 100), digits: 0)) %"
-    }
-
-    private func report(seconds: Double) {
-        let byteCount = lines.byteCount
-        guard call.isJSON else {
-            let rate = byteText(UInt64(Double(byteCount) / max(seconds, 1e-9)))
-            call.output.writeLine(
-                "loaded \(grouped(committedCount)) operations, \(byteText(byteCount)) of input, in "
-                    + "\(decimal(seconds, digits: 2)) s (\(rate)/s)"
-            )
-            return
-        }
-        var json = JSONWriter()
-        json.writeRaw("{\"operations\":")
-        json.writeUInt(UInt64(committedCount))
-        json.writeRaw(",\"seconds\":")
-        json.writeDouble((seconds * 1e6).rounded() / 1e6)
-        json.writeRaw(",\"bytes\":")
-        json.writeUInt(byteCount)
-        json.writeRaw("}")
-        call.output.writeLine(&json)
     }
 }
