@@ -17,8 +17,10 @@ extension Command {
             all queries as one batch, with one thread and with two, for several widths of search
             (nodes that a search keeps, often called ef). Recall is by distance: a hit counts when
             its score reaches that of the tenth nearest less 0.00001, whichever document it is. The
-            tenth nearest is read from gt.f32 of a data set, or found by exact search. The memory
-            that searching takes is told right only for a store that is already there (--store).
+            tenth nearest is read from gt.f32 of a data set, or found by exact search. On two
+            threads the limit is how a bare loop scales that compares as many codes in no order.
+            The memory that searching takes is told right only for a store that is already there
+            (--store).
             """,
         options: [
             Option("--queries", "N", "queries; all of a data set, else 1000"),
@@ -54,9 +56,22 @@ private func runSearch(_ arguments: Arguments) throws {
         let widths = try arguments.widths(or: defaultWidths)
         var recalls = [Double](repeating: 0, count: widths.count)
         var rates = widths.map { _ in [[Double]](repeating: [], count: searchers.count) }
+        let bare = BareCodes(count: data.documentCount, dimensions: data.dimensions)
+        var bareRates = [[Double]](repeating: [], count: searchers.count)
         // All widths in each round: a moment in which the machine is slow then falls on a round of
         // each, not on all rounds of one.
         for round in 0...(try arguments.rounds()) {
+            for number in searchers.indices {
+                // As many lists as a search of some twenty steps compares.
+                let count = 20 * queries.count / data.dimensions
+                let time = try secondsOnThreads(number + 1) { thread in
+                    try bare.run(count, seed: UInt64(2 * round + thread))
+                }
+                if round > 0 {
+                    let codeCount = (number + 1) * count * BareCodes.listCount
+                    bareRates[number].append(Double(codeCount) / time)
+                }
+            }
             for (place, width) in widths.enumerated() {
                 for (number, searcher) in searchers.enumerated() {
                     var hits: [[SearchHit]] = []
@@ -75,6 +90,18 @@ private func runSearch(_ arguments: Arguments) throws {
         for target in [0.95, 0.99] {
             guard let rate = interpolated(curve, at: target) else { continue }
             report.figure("recall \(target), one thread", "queries/s", [rate])
+        }
+        report.figure("bare comparisons, one thread", "codes/s", bareRates[0])
+        report.figure("bare comparisons, two threads", "codes/s", bareRates[1])
+        let bareScaling = quotients(bareRates[1], bareRates[0])
+        report.ratio("bare comparisons, two threads / one", bareScaling)
+        for target in [0.95, 0.99] {
+            guard let place = recalls.firstIndex(where: { $0 >= target }) else { continue }
+            report.ratio(
+                "scaling of search at width \(widths[place]) / scaling of bare comparisons",
+                quotients(quotients(rates[place][1], rates[place][0]), bareScaling),
+                target: .atLeast(0.9)
+            )
         }
         for searcher in searchers { try searcher.engine.close() }
         try report.finish()
