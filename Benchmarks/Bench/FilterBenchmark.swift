@@ -13,17 +13,20 @@ extension Command {
             For each gt_KEY=VALUE.f32 of a data set: all queries as one batch, with one thread, among
             the documents whose metadata KEY is VALUE, for several widths of search, and by exact
             search over the same documents. Recall is by distance, as in search. Without DATA, one,
-            twenty and fifty of a hundred made-up documents pass.
+            twenty and fifty of a hundred made-up documents pass. --where asks with a filter of your
+            own in their place; what it lets pass is then found by exact search.
             """,
         options: [
             Option("--queries", "N", "queries; all of a data set, else 1000"),
             Option("--widths", "LIST", "widths of search, with commas; 48,96,192 by default"),
+            Option("--where", "FILTER", "one filter, as text"),
             Option("--store", "FOLDER", "keep the store here, or search the one that is there"),
         ],
         takesData: true,
         examples: [
             ("filter DATA", "a data set, its queries and its filters"),
             ("filter --documents 200000", "generated documents"),
+            ("filter --documents 200000 --where 'number < 10000'", "the first of them"),
         ],
         run: runFilter
     )
@@ -35,7 +38,10 @@ private func runFilter(_ arguments: Arguments) throws {
         let data = try arguments.dataSet(documentCount: arguments.isQuick ? 5000 : 200_000)
         guard data.dimensions > 0 else { throw Failure.usage("the data set has no vectors") }
         let folderData = data as? FolderData
-        let names = folderData?.filters ?? GeneratedData.shares.map { "share=\($0)" }
+        let condition = arguments.word("--where")
+        let names =
+            condition.map { [$0] } ?? folderData?.filters
+            ?? GeneratedData.shares.map { "share=\($0)" }
         guard !names.isEmpty else {
             throw Failure.usage("the data set has no gt_KEY=VALUE.f32; see moraine-bench dataset")
         }
@@ -48,12 +54,12 @@ private func runFilter(_ arguments: Arguments) throws {
         let count = try arguments.number("--queries", in: 1...1_000_000)
         let queries = try data.queries(count ?? folderData?.queryCount ?? 1000)
         for name in names {
-            let filter = try equalityFilter(name)
+            let filter = try condition.map(textFilter) ?? equalityFilter(name)
             var bars = ScoreBars(
                 try searcher.nearest(queries, isExact: true, filter: filter),
                 data.metric
             )
-            if let expected = try folderData?.expectedScores(filter: name) {
+            if condition == nil, let expected = try folderData?.expectedScores(filter: name) {
                 bars = ScoreBars(
                     scores: expected.scores,
                     width: expected.width,
@@ -72,10 +78,14 @@ private func runFilter(_ arguments: Arguments) throws {
 func equalityFilter(_ name: String) throws -> Filter {
     let parts = name.split(separator: "=", maxSplits: 1)
     guard parts.count == 2 else { throw Failure.usage("\"\(name)\" is not KEY=VALUE") }
+    return try textFilter("`\(parts[0])` == \"\(parts[1])\"")
+}
+
+private func textFilter(_ text: String) throws -> Filter {
     do throws(FilterError) {
-        return try Filter(text: "`\(parts[0])` == \"\(parts[1])\"")
+        return try Filter(text: text)
     } catch {
-        throw Failure.usage("\"\(name)\" cannot be made a filter: \(error.message)")
+        throw Failure.usage("\(text) is no filter: \(error.message)")
     }
 }
 
