@@ -18,6 +18,8 @@ public struct SearchPlan: Sendable, Hashable {
         public static let codes = Method(.codes)
         /// A graph: nearly all of the nearest.
         public static let graph = Method(.graph)
+        /// A graph, over documents that the filter leaves out to those that it lets pass.
+        public static let hops = Method(.hops)
         /// Not at all: nothing in it counts.
         public static let nothing = Method(.nothing)
 

@@ -101,6 +101,8 @@ package struct SearchPlan: Sendable, Equatable {
         case codes
         /// The graph.
         case graph
+        /// The graph, over rows that do not count to those that do.
+        case hops
         /// Nothing of it counts.
         case nothing
     }

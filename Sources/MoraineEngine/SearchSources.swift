@@ -113,6 +113,8 @@ struct SegmentSource: Sendable {
     let space: VectorSpace
     let codes: CodeSpace?
     let graph: GraphSpace?
+    /// The graph's nodes that count, for a search by hops.
+    let mask: GraphMask?
     private let dead: DeadRows
     private let matches: RowSet?
     let step: SearchPlan.Step
@@ -141,18 +143,24 @@ struct SegmentSource: Sendable {
         }
         let matchCount = matches?.count
         let live = matchCount ?? view.segment.rowCount - dead.count
-        let width = graph.flatMap {
-            Self.width($0, request, of: live, rowCount: view.segment.rowCount)
+        let walk = graph.flatMap {
+            Self.walk($0, request, of: live, rowCount: view.segment.rowCount)
         }
         let method: SearchPlan.Method =
-            live == 0
-            ? .nothing : width != nil ? .graph : codes != nil ? .codes : .vectors
+            live == 0 ? .nothing : walk?.method ?? (codes != nil ? .codes : .vectors)
+        if let graph, let matches, method == .hops {
+            mask = try graph.mask(of: live, in: space) { visit throws(StoreError) in
+                try matches.forEachWord(visit)
+            }
+        } else {
+            mask = nil
+        }
         step = SearchPlan.Step(
             segmentID: view.segment.id,
             method: method,
             vectorCount: space.vectorCount,
             matchCount: matchCount,
-            width: method == .graph ? width : nil,
+            width: live == 0 ? nil : walk?.width,
             hasColumns: hasColumns
         )
     }
@@ -184,24 +192,32 @@ struct SegmentSource: Sendable {
     /// Rows that a search can find.
     var findableCount: Int { step.matchCount ?? max(0, space.vectorCount - dead.count) }
 
-    /// Codes that a search of a graph compares for each node it keeps.
-    private static let comparisonsPerNode = 16.0
+    /// Rows that a scan of codes compares while a search of a graph goes on from one node: as
+    /// measured, with and without hops.
+    private static let rowsPerNode = (plain: 32.0, hops: 64.0)
 
-    /// Nodes that a search of a graph keeps; `nil` when comparing all that counts costs less.
+    /// The least share of rows that hops find: of fewer, less than a node has links are among those
+    /// that two hops reach.
+    private static let leastShareByHops = 1 / Double(GraphSpaceEntry.degree)
+
+    /// How to search a graph, and how many nodes to keep; `nil` when comparing all rows that count
+    /// costs less.
     ///
-    /// Grown by the share of rows that do not count: so many of those found are no hits.
-    private static func width(
+    /// Without hops grown by the share of rows that do not count: so many of those found are no hits.
+    private static func walk(
         _ graph: GraphSpace,
         _ request: SearchRequest,
         of count: Int,
         rowCount: Int
-    ) -> Int? {
+    ) -> (method: SearchPlan.Method, width: Int)? {
         let share = Double(count) / Double(max(1, rowCount))
-        let width = Double(request.width(graph)) / max(share, 1e-9)
+        let isByHops = request.filter != nil && share >= leastShareByHops
+        let width = Double(request.width(graph)) / (isByHops ? 1 : max(share, 1e-9))
         // A search keeps at least what is wanted, whatever width was asked for.
         let kept = max(width, Double(request.wanted))
-        guard kept * comparisonsPerNode < Double(count) else { return nil }
-        return Int(width)
+        let cost = kept * (isByHops ? rowsPerNode.hops : rowsPerNode.plain)
+        guard cost < Double(count) else { return nil }
+        return (isByHops ? .hops : .graph, Int(width))
     }
 
     private static func space(of collection: CollectionShape, in segment: Segment)

@@ -146,6 +146,7 @@ extension Version {
                 source: source.source,
                 limit: wanted,
                 width: width,
+                mask: source.mask,
                 isHidden: source.isHidden,
                 cost: &cost
             )

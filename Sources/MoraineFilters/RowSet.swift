@@ -62,6 +62,13 @@ package final class RowSet: Sendable {
         }
     }
 
+    /// Calls `body` with the bits of 64 rows and the first of these rows, for all where one is set.
+    package func forEachWord<E: Error>(_ body: (UInt64, UInt32) throws(E) -> Void) throws(E) {
+        for index in 0..<wordCount where words[index] != 0 {
+            try body(words[index], UInt32((firstWord + index) * 64))
+        }
+    }
+
     /// These rows without those that are set in words kept elsewhere, such as the dead rows.
     ///
     /// - Parameters:

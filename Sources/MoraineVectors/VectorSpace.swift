@@ -136,6 +136,12 @@ package final class VectorSpace: Sendable {
         return low
     }
 
+    /// The row of the first vector, where every row up to that of the last has one.
+    package func firstRowIfDense() throws(StoreError) -> UInt32? {
+        let ends = try rowEnds()
+        return isDense(ends) ? ends.first : nil
+    }
+
     /// As the row map ascends strictly, its ends tell whether it has gaps.
     @inline(__always)
     private func isDense(_ ends: (first: UInt32, last: UInt32)) -> Bool {

@@ -221,6 +221,56 @@ struct SearchTests {
         }
     }
 
+    @Test(arguments: Metric.allCases)
+    func whereManyPassHopsLeadFromOneToTheNext(metric: Metric) throws {
+        let (engine, notes) = try Self.make(metric)
+        defer { try? engine.close() }
+        try engine.buildIndexes()
+        // Some are dead, and no hits whether they pass or not.
+        let dead = Set((0..<Self.noteCount).filter { $0 % 9 == 0 }.map(Self.id))
+        try engine.commit { batch throws(StoreError) in
+            let shape = try batch.collection("notes")
+            for id in dead.sorted() {
+                try Array(id.utf8).withUnsafeBufferPointer { id throws(StoreError) in
+                    try batch.delete(shape, id: UnsafeRawBufferPointer(id))
+                }
+            }
+        }
+        let version = try engine.version()
+        for (text, least) in [("group < 17", 17), ("group >= 10", 40), ("group >= 0", 50)] {
+            let filter = try Filter(text: text)
+            var found = 0
+            for query in Self.queries(10) {
+                let answer = try Self.answer(version, query) {
+                    $0.filter = filter
+                    $0.limit = 6
+                    $0.width = 6
+                }
+                let step = try #require(answer.plan.steps.last)
+                #expect(step.method == .hops && step.width == 6, "\(text)")
+                #expect(step.matchCount ?? 0 < Self.noteCount * least / 50)
+                let exact = try Self.answer(version, query) {
+                    $0.filter = filter
+                    $0.limit = 6
+                    $0.isExact = true
+                }
+                #expect(answer.hits.count == 6)
+                for hit in answer.hits {
+                    let id = String(decoding: hit.id, as: UTF8.self)
+                    let group = try #require(notes[id]).group
+                    #expect(!dead.contains(id))
+                    #expect(least == 17 ? group < 17 : group >= 50 - least)
+                }
+                found += Set(answer.hits.map(\.id)).intersection(exact.hits.map(\.id)).count
+            }
+            // By inner products the nearest are farther from each other.
+            #expect(found >= (metric == .dot ? 28 : 42), "\(text): \(found) of 60")
+        }
+        // The same without a filter by the graph, whose searches took the same memory.
+        let plain = try Self.answer(version, Self.queries(1)[0]) { $0.width = 6 }
+        #expect(plain.plan.steps.last?.method == .graph && plain.hits.count == 10)
+    }
+
     @Test func aFieldThatNobodyHasIsNamed() throws {
         let (engine, _) = try Self.make()
         defer { try? engine.close() }

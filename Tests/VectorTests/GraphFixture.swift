@@ -86,3 +86,15 @@ extension VectorFixture {
         return try writer.finish(rowCount: 1100, minLSN: 1, maxLSN: 5)
     }
 }
+
+func exactScore(_ a: [Float], _ b: [Float], _ metric: Metric) -> Double {
+    let (a, b) = (a.map(Double.init), b.map(Double.init))
+    let dot = zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }
+    switch metric {
+    case .dot: return dot
+    case .cosine:
+        let norms = [a, b].map { $0.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+        return dot / (norms[0] * norms[1])
+    case .l2: return -zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+    }
+}

@@ -29,6 +29,13 @@ struct FixtureSpace {
         vectors = rows.map { _ in random.vector(dimensions) }
     }
 
+    init(metric: Metric, rows: [UInt32], vectors: [[Float]]) {
+        dimensions = vectors[0].count
+        self.metric = metric
+        self.rows = rows
+        self.vectors = vectors
+    }
+
     var entry: VectorSpaceEntry {
         VectorSpaceEntry(
             collectionID: collectionID,

@@ -24,6 +24,8 @@ package final class GraphSearch {
     private let isCoarse: Bool
     private let links: GraphLinks
     private let visited: GraphMarks
+    /// What only searches with a mask need.
+    private var bridges: GraphBridges?
     private var pool = GraphPool(capacity: 256)
     private let keys: UnsafeMutablePointer<Int32>
     /// Room for a query for the codes, at a multiple of 64 bytes.
@@ -49,6 +51,7 @@ package final class GraphSearch {
 
     deinit {
         visited.deallocate()
+        bridges?.deallocate()
         pool.deallocate()
         keys.deallocate()
         values.deallocate()
@@ -67,10 +70,12 @@ package final class GraphSearch {
     /// - Parameters:
     ///   - entries: where to begin; at most 64.
     ///   - width: nodes that the pool keeps (`ef`), 1 or more.
+    ///   - mask: the nodes to keep, of this graph; `nil` for all.
     package func run(
         _ query: GraphQuery,
         from entries: UnsafeBufferPointer<UInt32>,
-        width: Int
+        width: Int,
+        mask: GraphMask? = nil
     ) {
         precondition(entries.count <= GraphPool.batch && width > 0)
         if pool.capacity < width {
@@ -88,9 +93,19 @@ package final class GraphSearch {
             fresh: visited.log,
             keys: keys
         )
-        walk.begin(entries)
-        while walk.advance() {}
-        visited.clear(walk.isLogWhole ? walk.fresh - visited.log : nil)
+        if let mask {
+            let bridges = bridges ?? GraphBridges(nodeCount: codes.count)
+            self.bridges = bridges
+            visited.copy(mask.hidden)
+            bridges.followed.copy(mask.shown)
+            walk.begin(entries, over: bridges)
+            while walk.advance(over: bridges, atMost: mask.bridgeCount) {}
+            visited.clear(nil)
+        } else {
+            walk.begin(entries)
+            while walk.advance() {}
+            visited.clear(walk.isLogWhole ? walk.fresh - visited.log : nil)
+        }
         count = pool.count()
         comparisonCount &+= walk.comparisonCount
         if isCoarse { refine(query) }
@@ -116,82 +131,6 @@ package final class GraphSearch {
                 rest -= batch
             }
         }
-    }
-}
-
-/// The state of a search, apart from the object: its fields are registers, not looked up and
-/// guarded at each use.
-private struct GraphWalk {
-    let codes: GraphCodes
-    let isCoarse: Bool
-    let links: GraphLinks
-    let query: GraphQuery
-    let visited: GraphMarks
-    let pool: GraphPool
-    /// Nodes whose codes were asked for and are to be compared next: the end of the log.
-    var fresh: UnsafeMutablePointer<UInt32>
-    /// Their keys.
-    let keys: UnsafeMutablePointer<Int32>
-    var freshCount = 0
-    /// Whether the log has all nodes that are marked.
-    var isLogWhole = true
-    /// No node of the pool before this place is left to expand.
-    var place = 0
-    var comparisonCount = 0
-
-    @inline(__always)
-    mutating func begin(_ entries: UnsafeBufferPointer<UInt32>) {
-        for node in entries {
-            guard visited.mark(node) else { continue }
-            fresh[freshCount] = node
-            freshCount += 1
-        }
-        fetch()
-    }
-
-    /// Compares what was asked for and asks for the codes that the nearest node not expanded yet
-    /// links to; false when there is none.
-    @inline(__always)
-    mutating func advance() -> Bool {
-        if freshCount > 0 { place = min(place, compare()) }
-        while place < pool.width, pool.isExpanded(place) { place &+= 1 }
-        fresh += freshCount
-        guard place < pool.width else { return false }
-        if fresh - visited.log > GraphMarks.logCapacity {
-            fresh = visited.log
-            isLogWhole = false
-        }
-        freshCount = codes.kernels.pointee.unmarked(
-            links.row(pool.expand(place)),
-            links.stride,
-            visited.bits,
-            fresh
-        )
-        fetch()
-        return true
-    }
-
-    @inline(__always)
-    private func fetch() {
-        for index in 0..<freshCount {
-            mk_fetch(codes.highHalf(fresh[index]), codes.half)
-            if !isCoarse { mk_fetch(codes.lowHalf(fresh[index]), codes.half) }
-        }
-    }
-
-    /// Compares the fresh nodes with the query and puts the near ones into the pool; returns the
-    /// first place that changed.
-    @inline(__always)
-    private mutating func compare() -> Int {
-        comparisonCount &+= freshCount
-        if isCoarse {
-            codes.multiplyCoarse(fresh, freshCount, query, keys)
-            query.makeCoarseKeys(keys, fresh, freshCount, codes)
-        } else {
-            codes.multiply(fresh, freshCount, query, keys)
-            query.makeKeys(keys, fresh, freshCount, codes)
-        }
-        return pool.keep(keys, fresh, freshCount, codes, links)
     }
 }
 

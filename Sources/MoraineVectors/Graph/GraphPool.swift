@@ -16,7 +16,7 @@ struct GraphMarks {
     let log: UnsafeMutablePointer<UInt32>
 
     init(nodeCount: Int) {
-        wordCount = nodeCount / 32 + 1
+        wordCount = GraphMask.wordCount(nodeCount)
         bits = .allocate(capacity: wordCount)
         bits.initialize(repeating: 0, count: wordCount)
         log = .allocate(capacity: Self.logCapacity + GraphPool.batch + 16)
@@ -35,6 +35,12 @@ struct GraphMarks {
         bits[Int(node >> 5)] |= bit
         return isNew
     }
+
+    @inline(__always)
+    func unmark(_ node: UInt32) { bits[Int(node >> 5)] &= ~(1 << (node & 31)) }
+
+    /// Marks the nodes whose bit is set, and no others.
+    func copy(_ words: UnsafePointer<UInt32>) { bits.update(from: words, count: wordCount) }
 
     /// Takes all marks away.
     ///

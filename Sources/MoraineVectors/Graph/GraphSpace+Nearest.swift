@@ -37,6 +37,7 @@ extension GraphSpace {
     ///   - source: what the rows belong to, for the candidates.
     ///   - limit: rows to find; 1 or more.
     ///   - width: nodes that the search keeps (`ef`); at least `limit` are.
+    ///   - mask: the nodes of all rows that are not hidden, to keep only those; `nil` for all nodes.
     ///   - isHidden: rows to leave out.
     /// - Returns: at most `limit` rows for each query, nearest first, equal scores by row; fewer
     ///   when the search met fewer that are not hidden.
@@ -47,6 +48,7 @@ extension GraphSpace {
         source: Int,
         limit: Int,
         width: Int,
+        mask: GraphMask?,
         isHidden: (UInt32) -> Bool,
         cost: inout SearchCost
     ) throws(StoreError) -> [[Candidate]] {
@@ -66,7 +68,7 @@ extension GraphSpace {
                 if place < queries.count {
                     let coded = GraphQuery(queries[place], for: codes, in: search.values)
                     view.entries.withUnsafeBufferPointer {
-                        search.run(coded, from: $0, width: max(width, limit))
+                        search.run(coded, from: $0, width: max(width, limit), mask: mask)
                     }
                 }
                 if place > 0 {

@@ -23,6 +23,8 @@ package final class GraphSpace: Sendable {
     private struct Ready: @unchecked Sendable {
         let view: GraphView
         let duplicates: UnsafePointer<UInt32>?
+        /// Vectors behind which a chain goes on, and which is the next; the last first.
+        let chained: [(node: UInt32, next: UInt32)]
         /// Searches that nobody uses at the moment.
         var idle: [GraphSearch] = []
     }
@@ -70,6 +72,16 @@ package final class GraphSpace: Sendable {
         return try body(search, view, duplicates)
     }
 
+    /// Vectors behind which a chain of equal codes goes on, and which is the next; the last first.
+    ///
+    /// - Throws: `corrupted` as `withSearch`.
+    func chained() throws(StoreError) -> [(node: UInt32, next: UInt32)] {
+        try ready.withLock { ready throws(StoreError) in
+            if ready == nil { ready = try check() }
+            return ready?.chained ?? []
+        }
+    }
+
     /// The links of every row, after every chunk and id of them was checked.
     ///
     /// - Returns: `GraphSpaceEntry.degree` words a vector.
@@ -88,10 +100,14 @@ package final class GraphSpace: Sendable {
         let entries = try words(entrySection)
         try requireIDs(entries, entrySection, allowsUnused: false)
         var duplicates: UnsafePointer<UInt32>?
+        var chained: [(node: UInt32, next: UInt32)] = []
         if let duplicateSection {
             let next = try words(duplicateSection)
             try requireAscending(next, duplicateSection)
             duplicates = next.baseAddress
+            for (node, word) in next.enumerated().reversed() where word != GraphLinks.unused {
+                chained.append((UInt32(node), word))
+            }
         }
         return Ready(
             view: GraphView(
@@ -100,7 +116,8 @@ package final class GraphSpace: Sendable {
                 entries: Array(entries),
                 isCoarse: entry.walk == .coarse
             ),
-            duplicates: duplicates
+            duplicates: duplicates,
+            chained: chained
         )
     }
 
