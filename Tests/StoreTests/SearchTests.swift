@@ -178,8 +178,8 @@ import Testing
         let usual = try plan { _ in }
         #expect(usual.steps.map(\.method) == [.graph] && usual.graphVectorCount > 0)
         #expect((usual.steps[0].width ?? 0) >= 20)
-        let wide = try plan { $0.width = 200 }
-        #expect(wide.steps[0].width == 200 && wide.graphCodeCount > usual.graphCodeCount)
+        let wide = try plan { $0.width = 100 }
+        #expect(wide.steps[0].width == 100 && wide.graphCodeCount > usual.graphCodeCount)
         #expect(try plan { $0.recall = 0.5 }.steps[0].width ?? 0 <= wide.steps[0].width ?? 0)
         let exact = try plan { $0.isExact = true }
         #expect(exact.steps.map(\.method) == [.codes] && exact.graphCodeCount == 0)
