@@ -12,7 +12,7 @@ package final class GraphMask: @unchecked Sendable {
     /// as many as there are for each that counts, since about half of what is found was met before.
     let bridgeCount: Int
     /// A bit for each node: set where a row of it counts.
-    fileprivate(set) var shown: UnsafeMutablePointer<UInt32>
+    let shown: UnsafeMutablePointer<UInt32>
     /// A bit for each node: set where none does.
     let hidden: UnsafeMutablePointer<UInt32>
     private let nodeCount: Int
