@@ -196,9 +196,9 @@ struct SegmentSource: Sendable {
     /// measured, with and without hops.
     private static let rowsPerNode = (plain: 32.0, hops: 64.0)
 
-    /// The least share of rows that hops find: of fewer, less than a node has links are among those
-    /// that two hops reach.
-    private static let leastShareByHops = 1 / Double(GraphSpaceEntry.degree)
+    /// The least share of rows that hops find: of fewer, hardly more than a node has links are among
+    /// those that two hops reach, and recall falls below .95 at the default width.
+    private static let leastShareByHops = 0.04
 
     /// How to search a graph, and how many nodes to keep; `nil` when comparing all rows that count
     /// costs less.
