@@ -2,6 +2,7 @@
 // on threads of the store's own.
 
 import MoraineEngine
+import MoraineFormat
 import MoraineStorage
 
 extension Store.Collection {
@@ -118,7 +119,8 @@ extension Store.Collection {
     ///   - to: the id before which to end.
     ///   - filter: which documents; `nil` for all.
     ///   - withEmbeddings: false leaves embeddings out.
-    /// - Throws: `closed`. The sequence throws what the blocking form throws, and `cancelled`.
+    /// - Throws: `unknownCollection`, `closed`. The sequence throws what the blocking form throws,
+    ///   and `cancelled`.
     public func scan(
         prefix: String = "",
         from: String? = nil,
@@ -126,8 +128,12 @@ extension Store.Collection {
         where filter: Filter? = nil,
         withEmbeddings: Bool = true
     ) throws(MoraineError) -> DocumentSequence {
-        DocumentSequence(
-            snapshot: try store.snapshot(label: "scan"),
+        let snapshot = try store.snapshot(label: "scan")
+        guard let shape = try snapshot.state().collection(id: shape.id) else {
+            throw Store.unknown(shape.name)
+        }
+        return DocumentSequence(
+            snapshot: snapshot,
             shape: shape,
             range: ScanRange(prefix: prefix, from: from, to: to),
             filter: filter,

@@ -33,10 +33,10 @@ extension Store.Collection {
     public func purge(ids: [String], timeout: Duration = .seconds(10)) throws(MoraineError)
         -> PurgeSummary
     {
-        let milliseconds = Int(clamping: timeout.milliseconds)
+        let milliseconds = Int(clamping: timeout.boundedMilliseconds)
         return try face { () throws(StoreError) in
             let report = try store.engine.purge(
-                name,
+                shape,
                 ids: ids.map { Array($0.utf8) },
                 waitMilliseconds: milliseconds
             )

@@ -203,7 +203,8 @@ extension Store.Collection {
     ///   - to: the id before which to end.
     ///   - filter: which documents to visit; `nil` for all.
     ///   - withEmbeddings: false leaves embeddings out.
-    ///   - visit: gets each document; whether to go on.
+    ///   - visit: gets each document; whether to go on. It may write to the store. A closure that
+    ///     throws says so in its head: `document throws(MoraineError) in`.
     /// - Throws: `corrupted` at the first damaged document, after those before it;
     ///   `invalidFilter`, `inputOutput`, `closed`, `deadlineExceeded`; what `visit` throws.
     @available(*, noasync, message: "use `for try await document in collection.scan()`")

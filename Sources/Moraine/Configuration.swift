@@ -140,7 +140,7 @@ extension Store.Configuration {
                     found: "\(age)"
                 )
             }
-            return UInt64(clamping: age.milliseconds)
+            return UInt64(clamping: age.boundedMilliseconds)
         }
         options.expiresSnapshots = expiresSnapshots
         options.openFileCount = try Self.check(openFileCount, "openFileCount", 1...Int.max)
@@ -183,7 +183,7 @@ extension Store.Configuration {
                         found: "\(interval)"
                     )
                 }
-                return .relaxed(milliseconds: Int(interval.milliseconds))
+                return .relaxed(milliseconds: Int(interval.boundedMilliseconds))
             }
         }
     }
@@ -201,13 +201,5 @@ extension Store.Configuration {
             )
         }
         return value
-    }
-}
-
-extension Duration {
-    /// Whole milliseconds, at most what a century has.
-    var milliseconds: Int64 {
-        let (seconds, attoseconds) = components
-        return min(seconds, 3_155_760_000) * 1_000 + attoseconds / 1_000_000_000_000_000
     }
 }

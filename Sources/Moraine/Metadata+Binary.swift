@@ -67,6 +67,48 @@ extension Metadata {
         }
     }
 
+    /// Where the first value stands that cannot be stored, as `"a"."b"[2]`; `nil` when all can.
+    ///
+    /// Of a place that is long only the outermost key is told.
+    var faultyPlace: String? {
+        for (key, value) in elements {
+            guard let place = Self.faultyPlace(in: value, level: 1) else { continue }
+            return Self.quoted(key) + place
+        }
+        return nil
+    }
+
+    private static func faultyPlace(in value: MetadataValue, level: Int) -> String? {
+        switch value {
+        case .double(let number): return number.isFinite ? nil : ""
+        case .array(let values):
+            guard level < FormatLimits.metadataDepth else { return "" }
+            for (index, value) in values.enumerated() {
+                if let place = faultyPlace(in: value, level: level + 1) {
+                    return shortened("[\(index)]\(place)")
+                }
+            }
+            return nil
+        case .object(let object):
+            guard level < FormatLimits.metadataDepth else { return "" }
+            for (key, value) in object.elements {
+                if let place = faultyPlace(in: value, level: level + 1) {
+                    return shortened(".\(quoted(key))\(place)")
+                }
+            }
+            return nil
+        case .null, .bool, .int, .string: return nil
+        }
+    }
+
+    private static func quoted(_ key: String) -> String {
+        key.utf8.count <= 80 ? "\"\(key)\"" : "\"\(String(key.unicodeScalars.prefix(40)))...\""
+    }
+
+    private static func shortened(_ place: String) -> String {
+        place.utf8.count <= 400 ? place : "..."
+    }
+
     /// Reads the canonical bytes of an object.
     ///
     /// Never traps and never recurses deeper than the format's limit, whatever the bytes are; that

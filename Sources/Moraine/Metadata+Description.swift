@@ -15,7 +15,7 @@ extension Metadata: CustomStringConvertible {
             try binary.withUnsafeBytes { try writer.writeMetadata($0) }
             return writer.withBytes { String(decoding: $0, as: UTF8.self) }
         } catch {
-            return "metadata that cannot be stored: \(error)"
+            return "metadata that cannot be stored because of \(faultyPlace ?? "its size")"
         }
     }
 }

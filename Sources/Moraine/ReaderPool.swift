@@ -174,7 +174,7 @@ extension ReaderPool {
     private func admit() throws(MoraineError) -> Admission {
         try store.checkOpen()
         let now = clock.steadyNanoseconds()
-        let timeout = UInt64(clamping: configuration.waitTimeout.milliseconds) * 1_000_000
+        let timeout = UInt64(clamping: configuration.waitTimeout.boundedMilliseconds) * 1_000_000
         return try state.withLock { state throws(MoraineError) -> Admission in
             if state.isClosed { throw Self.closedError }
             if state.waiters.isEmpty, state.inUse < configuration.size + configuration.overflow {
@@ -232,7 +232,7 @@ extension ReaderPool {
     private func isWornOut(_ reader: Reader) -> Bool {
         if let limit = configuration.maxAge {
             let age = clock.steadyNanoseconds() - reader.made
-            if age / 1_000_000 >= UInt64(clamping: limit.milliseconds) { return true }
+            if age / 1_000_000 >= UInt64(clamping: limit.boundedMilliseconds) { return true }
         }
         do throws(MoraineError) {
             _ = try reader.snapshot.state()

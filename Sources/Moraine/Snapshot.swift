@@ -127,7 +127,8 @@ extension Store.Snapshot {
     ///   - to: the id before which to end.
     ///   - filter: which documents to visit; `nil` for all.
     ///   - withEmbeddings: false leaves embeddings out.
-    ///   - visit: gets each document; whether to go on.
+    ///   - visit: gets each document; whether to go on. It may write to the store. A closure that
+    ///     throws says so in its head: `document throws(MoraineError) in`.
     /// - Throws: `unknownCollection`; `corrupted` at the first damaged document, after those before
     ///   it; `invalidFilter`, `inputOutput`, `closed`, `snapshotExpired`, `deadlineExceeded`; what `visit` throws.
     @available(*, noasync, message: "use `for try await document in snapshot.scan(in:)`")

@@ -10,13 +10,14 @@ extension Store {
     /// Opens a store, making it when nothing is there; runs on a thread of the store's own.
     ///
     /// - Parameters:
-    ///   - path: the folder; its parent must exist.
+    ///   - path: the folder; its parent must exist. A relative path means what it means now.
     ///   - configuration: how to open it.
     /// - Throws: what the blocking form throws; `cancelled`.
     public static func open(at path: String, configuration: Configuration = Configuration())
         async throws(MoraineError) -> Store
     {
         let queue = makeQueue()
+        let path = PosixFileSystem.folder(meantBy: path)
         return try await run(on: queue) { () throws(MoraineError) in
             try open(
                 at: path,

@@ -36,7 +36,7 @@ import Synchronization
 /// **Errors.** Only ``MoraineError``. After `close()` every call on the store, its collections
 /// and its snapshots throws `closed`.
 public final class Store: Sendable {
-    /// The store's folder.
+    /// The store's folder, from the root; where a symbolic link led when it was opened.
     public let path: String
     let engine: Engine
     let queue: WorkQueue
@@ -56,15 +56,17 @@ public final class Store: Sendable {
     /// ``Configuration/memtableByteCount``.
     ///
     /// - Parameters:
-    ///   - path: the folder; its parent must exist.
+    ///   - path: the folder; its parent must exist. A relative path means what it means now, also
+    ///     when the process changes its working directory later.
     ///   - configuration: how to open it.
     /// - Throws: `notAStore`, `locked`, `corrupted`, `newerFormat`, `permissionDenied`,
-    ///   `inputOutput`.
+    ///   `inputOutput`, `invalidArgument` for a configuration out of range, `readOnly` for writing
+    ///   on a network file system.
     public static func open(at path: String, configuration: Configuration = Configuration())
         throws(MoraineError) -> Store
     {
         try open(
-            at: path,
+            at: PosixFileSystem.folder(meantBy: path),
             configuration: configuration,
             fileSystem: PosixFileSystem(),
             queue: makeQueue()
@@ -75,12 +77,24 @@ public final class Store: Sendable {
     ///
     /// It behaves as one on a disk and is gone with the object.
     ///
-    /// - Parameter configuration: as for a store in a folder.
-    /// - Throws: `invalidArgument`.
+    /// - Parameter configuration: as for a store in a folder; it is always made, and has no disk
+    ///   to reserve.
+    /// - Throws: `invalidArgument`, also for one that is read-only.
     public static func inMemory(configuration: Configuration = Configuration())
         throws(MoraineError) -> Store
     {
         var configuration = configuration
+        if configuration.isReadOnly {
+            throw MoraineError(
+                StoreError(
+                    .invalidArgument,
+                    "a new store in memory is empty: reading only makes no sense",
+                    expected: "isReadOnly to be false",
+                    found: "true"
+                )
+            )
+        }
+        configuration.createsIfMissing = true
         configuration.diskReserveByteCount = 0
         return try open(
             at: "/store",
@@ -193,13 +207,16 @@ public final class Store: Sendable {
         try newest().collections.map { Collection(store: self, shape: $0) }
     }
 
-    /// The collection of a name if it has the shape asked for; `nil`: to be made, or refused.
+    /// The collection of a name if it has the shape asked for; `nil`: to be made.
+    ///
+    /// - Throws: `collectionMismatch`, also from a store that cannot make any; `closed`.
     func matching(_ name: String, _ dimensions: Int, _ metric: Metric) throws(MoraineError)
         -> Collection?
     {
-        guard let shape = try newest().collection(name), shape.dimensions == dimensions,
-            shape.metric == metric.stored
-        else { return nil }
+        guard let shape = try newest().collection(name) else { return nil }
+        guard shape.dimensions == dimensions, shape.metric == metric.stored else {
+            throw MoraineError(shape.mismatch(dimensions: dimensions, metric: metric.stored))
+        }
         return Collection(store: self, shape: shape)
     }
 

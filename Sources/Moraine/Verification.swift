@@ -68,7 +68,12 @@ extension Store {
         timeout: Duration? = nil,
         progress: ((UInt64, UInt64) -> Void)? = nil
     ) throws(MoraineError) -> Verification {
-        try verify(at: path, in: PosixFileSystem(), within: ownLimit(after: timeout), progress)
+        try verify(
+            at: PosixFileSystem.folder(meantBy: path),
+            in: PosixFileSystem(),
+            within: ownLimit(after: timeout),
+            progress
+        )
     }
 
     private static func verify(
@@ -98,7 +103,11 @@ extension Store {
     public static func verify(at path: String, timeout: Duration? = nil)
         async throws(MoraineError) -> Verification
     {
-        try await verify(at: path, timeout: timeout, in: PosixFileSystem())
+        try await verify(
+            at: PosixFileSystem.folder(meantBy: path),
+            timeout: timeout,
+            in: PosixFileSystem()
+        )
     }
 
     /// The same on any file system.

@@ -197,7 +197,7 @@ extension BatchBuilder {
                 }
             }
         } catch {
-            throw error.about(document.id)
+            throw error.about(document.id, document.metadata)
         }
     }
 
@@ -256,7 +256,7 @@ extension BatchBuilder {
                 }
             }
         } catch {
-            throw error.about(id)
+            throw error.about(id, changes)
         }
     }
 
@@ -282,12 +282,14 @@ extension BatchBuilder {
 }
 
 extension StoreError {
-    /// The same error with the document's id in front; a long id is cut.
-    fileprivate func about(_ id: String) -> StoreError {
+    /// The same error with the document's id in front, and where it is about metadata with the
+    /// place of the value; what is long is cut.
+    fileprivate func about(_ id: String, _ metadata: Metadata = [:]) -> StoreError {
         let name = id.utf8.count <= 80 ? id : "\(String(id.unicodeScalars.prefix(40)))..."
+        let place = code == .invalidMetadata ? metadata.faultyPlace.map { " at \($0)" } ?? "" : ""
         return StoreError(
             code,
-            "document \"\(name)\": \(message)",
+            "document \"\(name)\": \(message)\(place)",
             path: path,
             offset: offset,
             expected: expected,

@@ -84,12 +84,7 @@ package struct BatchBuilder {
         }
         if let old = table[name] {
             guard old.dimensions == dimensions, old.metric == metric else {
-                throw StoreError(
-                    .collectionMismatch,
-                    "collection \"\(name)\" exists with another shape",
-                    expected: "\(old.dimensions) dimensions, \(old.metric.name)",
-                    found: "\(dimensions) dimensions, \(metric.name)"
-                )
+                throw old.mismatch(dimensions: dimensions, metric: metric)
             }
             return
         }
@@ -316,13 +311,14 @@ package struct BatchBuilder {
         of vector: UnsafeBufferPointer<Float>,
         _ collection: CollectionShape
     ) throws(StoreError) -> Float {
-        guard vector.count == collection.dimensions else {
+        // Where there are no vectors one of no numbers is one too many: none is `nil`.
+        guard vector.count == collection.dimensions, collection.dimensions > 0 else {
             throw StoreError(
                 .wrongDimension,
                 collection.dimensions == 0
                     ? "collection \"\(collection.name)\" holds no vectors"
                     : "a vector has not the dimensions of collection \"\(collection.name)\"",
-                expected: "\(collection.dimensions)",
+                expected: collection.dimensions == 0 ? "no vector" : "\(collection.dimensions)",
                 found: "\(vector.count)"
             )
         }
@@ -341,5 +337,17 @@ struct VectorFacts: Sendable {
     init(_ vector: UnsafeBufferPointer<Float>, norm: Float) {
         self.norm = norm
         checksum = CRC32C.value(UnsafeRawBufferPointer(vector))
+    }
+}
+
+extension CollectionShape {
+    /// What is wrong when a collection is asked for with another shape.
+    package func mismatch(dimensions: Int, metric: Metric) -> StoreError {
+        StoreError(
+            .collectionMismatch,
+            "collection \"\(name)\" exists with another shape",
+            expected: "\(self.dimensions) dimensions, \(self.metric.name)",
+            found: "\(dimensions) dimensions, \(metric.name)"
+        )
     }
 }

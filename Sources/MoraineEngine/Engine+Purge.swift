@@ -7,7 +7,7 @@
 // not the store's.
 
 import MoraineFiles
-import MoraineFormat
+package import MoraineFormat
 import MoraineSegments
 package import MoraineStorage
 import Synchronization
@@ -56,9 +56,29 @@ extension Engine {
         proves: Bool = false,
         progress: @escaping @Sendable (CompactionProgress) -> Bool = { _ in true }
     ) throws(StoreError) -> PurgeReport {
+        guard let shape = try version().collection(name) else {
+            throw StoreError(.unknownCollection, "there is no collection \"\(name)\"")
+        }
+        return try purge(
+            shape,
+            ids: purged,
+            waitMilliseconds: waitMilliseconds,
+            proves: proves,
+            progress: progress
+        )
+    }
+
+    /// The same in a collection whatever its name is by now; never in another one that has its
+    /// name.
+    package func purge(
+        _ collection: CollectionShape,
+        ids purged: [[UInt8]],
+        waitMilliseconds: Int,
+        proves: Bool = false,
+        progress: @escaping @Sendable (CompactionProgress) -> Bool = { _ in true }
+    ) throws(StoreError) -> PurgeReport {
         var report = PurgeReport()
-        let samples = try deleteAll(purged, in: name, &report)
-        let collection = try collectionToPurge(name)
+        let samples = try deleteAll(purged, in: collection, &report)
         let keys = Set(purged.map { PurgedKeys.key(collection.id, $0) })
         try withWriter { writer throws(StoreError) in try writer.beginPurge() }
         defer { withWriter { $0.endPurge() } }
@@ -84,19 +104,19 @@ extension Engine {
         return report
     }
 
-    private func collectionToPurge(_ name: String) throws(StoreError) -> CollectionShape {
-        guard let shape = try version().collection(name) else {
-            throw StoreError(.unknownCollection, "there is no collection \"\(name)\"")
-        }
-        return shape
-    }
-
     /// Deletes what is there, and returns bytes of it to search for.
-    private func deleteAll(_ ids: [[UInt8]], in name: String, _ report: inout PurgeReport)
-        throws(StoreError) -> [[UInt8]]
-    {
+    private func deleteAll(
+        _ ids: [[UInt8]],
+        in collection: CollectionShape,
+        _ report: inout PurgeReport
+    ) throws(StoreError) -> [[UInt8]] {
         let version = try version()
-        let collection = try collectionToPurge(name)
+        guard version.collection(id: collection.id) != nil else {
+            throw StoreError(
+                .unknownCollection,
+                "there is no collection \"\(collection.name)\" any more"
+            )
+        }
         var samples: [[UInt8]] = []
         var there: [[UInt8]] = []
         for id in ids {
@@ -122,10 +142,9 @@ extension Engine {
         for start in stride(from: 0, to: ids.count, by: 10_000) {
             let part = ids[start..<min(start + 10_000, ids.count)]
             try commit { batch throws(StoreError) in
-                let shape = try batch.collection(name)
                 for id in part {
                     try id.withUnsafeBufferPointer { id throws(StoreError) in
-                        try batch.delete(shape, id: UnsafeRawBufferPointer(id))
+                        try batch.delete(collection, id: UnsafeRawBufferPointer(id))
                     }
                 }
             }

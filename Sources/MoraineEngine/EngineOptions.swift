@@ -76,7 +76,9 @@ package struct EngineOptions: Sendable {
 
     /// Bytes for decompressed blocks: half of the budget, less when the memtables take more.
     package var blockCacheByteCount: Int {
-        max(1 << 20, min(memoryByteCount / 2, memoryByteCount - 3 * memtableLimit))
+        let (memtables, isTooMuch) = memtableLimit.multipliedReportingOverflow(by: 3)
+        let rest = isTooMuch ? 0 : memoryByteCount - memtables
+        return max(1 << 20, min(memoryByteCount / 2, rest))
     }
 
     /// Rows that one compaction puts into a segment at most: it needs less than
@@ -91,5 +93,8 @@ package struct EngineOptions: Sendable {
     /// Live log bytes at which a checkpoint is forced.
     ///
     /// Two log files at least: the current one counts whole, though most of it may be in segments.
-    package var logByteLimit: UInt64 { UInt64(max(4 * memtableLimit, 2 * logFileByteCount)) }
+    package var logByteLimit: UInt64 {
+        let (memtables, isTooMuch) = UInt64(memtableLimit).multipliedReportingOverflow(by: 4)
+        return isTooMuch ? .max : max(memtables, 2 * UInt64(logFileByteCount))
+    }
 }

@@ -13,7 +13,8 @@ extension Writer {
     /// - Throws: what the disk says. After a failed write for lack of space the manifest goes on
     ///   where it was; after any other failure the store is poisoned.
     func commitEdits(_ edits: [ManifestEdit]) throws(StoreError) {
-        guard let manifest else { throw StoreError(.readOnly, "the writer has not started") }
+        // None is left once the store was closed; work under way comes here behind that.
+        guard let manifest else { throw Engine.closedError }
         let all =
             [
                 .counters(nextFileID: ids.nextFile, nextCollectionID: ids.nextCollection)

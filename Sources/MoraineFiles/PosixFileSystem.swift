@@ -104,6 +104,30 @@ package struct PosixFileSystem: FileSystem {
     }
 }
 
+extension PosixFileSystem {
+    /// The folder that a path means now: from the root, so that a later change of the working
+    /// directory does not move it, and where a symbolic link in its last part leads.
+    ///
+    /// The path as it is where the system cannot tell: opening it says what is wrong.
+    package static func folder(meantBy path: String) -> String {
+        guard !path.isEmpty, !path.utf8.contains(0) else { return path }
+        var folder = path
+        while folder.utf8.count > 1, folder.utf8.last == UInt8(ascii: "/") { folder.removeLast() }
+        var status = stat()
+        if lstat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFLNK {
+            guard let target = realpath(folder, nil) else { return path }
+            defer { free(target) }
+            return String(validatingCString: target) ?? path
+        }
+        guard folder.utf8.first != UInt8(ascii: "/"), let current = getcwd(nil, 0) else {
+            return folder
+        }
+        defer { free(current) }
+        guard let base = String(validatingCString: current) else { return path }
+        return base == "/" ? "/\(folder)" : "\(base)/\(folder)"
+    }
+}
+
 /// Opens a regular file, never through a symbolic link in the last part, and refuses anything
 /// else: a folder with `EISDIR`, a pipe or device with `EINVAL`.
 func openRegular(

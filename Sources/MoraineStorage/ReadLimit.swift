@@ -29,13 +29,13 @@ package struct ReadLimit: Sendable {
     /// The end of a time that begins now, in steady nanoseconds; `nil` for no end.
     package static func deadline(after timeout: Duration?, _ clock: any Clock) -> UInt64 {
         guard let timeout else { return .max }
+        // A century and more is no end; within one nothing overflows.
+        guard timeout < .century else { return .max }
+        guard timeout > .zero else { return 0 }
         let (seconds, attoseconds) = timeout.components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let (nanoseconds, isLong) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        let rest = UInt64(attoseconds / 1_000_000_000)
-        let (sum, isLonger) = nanoseconds.addingReportingOverflow(rest)
-        let (end, isLongest) = clock.steadyNanoseconds().addingReportingOverflow(sum)
-        return isLong || isLonger || isLongest ? .max : end
+        let nanoseconds = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
+        let (end, isLong) = clock.steadyNanoseconds().addingReportingOverflow(nanoseconds)
+        return isLong ? .max : end
     }
 
     /// True when the read is to end.
@@ -78,5 +78,16 @@ package struct ReadMeter {
     private mutating func ask() throws(StoreError) {
         left = Self.rowCount
         try limit?.check()
+    }
+}
+
+extension Duration {
+    fileprivate static var century: Duration { .seconds(3_155_760_000) }
+
+    /// Whole milliseconds, at most what a century has, either way.
+    package var boundedMilliseconds: Int64 {
+        // Compared first: `components` traps beyond 64 bits of seconds.
+        let (seconds, attoseconds) = min(max(self, .zero - .century), .century).components
+        return seconds * 1_000 + attoseconds / 1_000_000_000_000_000
     }
 }
