@@ -1,10 +1,7 @@
 // get: documents by id, delivered as Swift values.
 
-import MoraineBytes
+import Moraine
 import MoraineEngine
-import MoraineFiles
-import MoraineFormat
-import MoraineStorage
 
 extension Command {
     static let get = Command(
@@ -25,70 +22,16 @@ extension Command {
     )
 }
 
-/// Metadata as a program would hold it.
-private indirect enum Value {
-    case null
-    case bool(Bool)
-    case integer(Int64)
-    case double(Double)
-    case string(String)
-    case array([Value])
-    case object([(key: String, value: Value)])
-
-    /// Takes canonical metadata apart.
-    ///
-    /// It was checked when it was stored, so depth is bounded.
-    static func object(_ reader: inout ByteReader) throws(FormatError) -> Value {
-        let count = try reader.readCount("count", unit: 2)
-        var items: [(key: String, value: Value)] = []
-        items.reserveCapacity(count)
-        for _ in 0..<count {
-            let key = String(decoding: try reader.readPrefixed("key"), as: UTF8.self)
-            items.append((key, try value(&reader)))
-        }
-        return .object(items)
-    }
-
-    private static func value(_ reader: inout ByteReader) throws(FormatError) -> Value {
-        switch try Metadata.readTag(&reader) {
-        case .null: return .null
-        case .false: return .bool(false)
-        case .true: return .bool(true)
-        case .integer:
-            let bits = try reader.readVarint("integer")
-            return .integer(Int64(bitPattern: bits >> 1) ^ -Int64(bits & 1))
-        case .double: return .double(Double(bitPattern: try reader.readUInt64("double")))
-        case .string:
-            return .string(String(decoding: try reader.readPrefixed("string"), as: UTF8.self))
-        case .array:
-            let count = try reader.readCount("count")
-            var items: [Value] = []
-            items.reserveCapacity(count)
-            for _ in 0..<count { items.append(try value(&reader)) }
-            return .array(items)
-        case .object: return try object(&reader)
-        }
-    }
-}
-
-/// A document as a program would hold it.
-private struct Delivered {
-    let text: String
-    let metadata: Value
-}
-
-/// Gets documents of one store in a random order.
+/// Gets documents of one store in a random order, as a program that uses the library does.
 private struct Getter: Sendable {
-    let version: Version
-    let collection: CollectionShape
-    let ids: [[UInt8]]
+    let collection: Store.Collection
+    let ids: [String]
 
-    init(_ engine: Engine) throws {
-        version = try engine.version()
-        collection = try engine.collection("docs")
-        var ids: [[UInt8]] = []
-        try version.scan(collection, wantsVectors: false) { document throws(StoreError) in
-            ids.append(Array(document.id))
+    init(_ store: Store) throws {
+        collection = try store.existingCollection("docs")
+        var ids: [String] = []
+        try collection.scan(withEmbeddings: false) { document in
+            ids.append(document.id)
             return true
         }
         self.ids = ids
@@ -100,31 +43,12 @@ private struct Getter: Sendable {
         var byteCount = 0
         for _ in 0..<count {
             let id = ids[dice.below(ids.count)]
-            let document = try id.withUnsafeBufferPointer { id throws(StoreError) in
-                try version.withDocument(
-                    collection,
-                    id: UnsafeRawBufferPointer(id),
-                    wantsVector: false,
-                    Self.deliver
-                )
+            guard let document = try collection.get(id, withEmbedding: false) else {
+                throw Failure.failed("a document is missing")
             }
-            guard let document else { throw Failure.failed("a document is missing") }
-            guard case .object(let items) = document.metadata else { continue }
-            byteCount += document.text.utf8.count + items.count
+            byteCount += document.text.utf8.count + document.metadata.count
         }
         return byteCount
-    }
-
-    private static func deliver(_ view: DocumentView) throws(StoreError) -> Delivered {
-        var reader = ByteReader(view.metadata)
-        do throws(FormatError) {
-            return Delivered(
-                text: String(decoding: view.text, as: UTF8.self),
-                metadata: try Value.object(&reader)
-            )
-        } catch {
-            throw StoreError(.corrupted, "metadata cannot be read: \(error.field)")
-        }
     }
 }
 
@@ -157,11 +81,11 @@ private func runGet(_ arguments: Arguments) throws {
             ?? (arguments.isQuick ? 20_000 : 400_000)
         report.setting("documents", "\(data.documentCount) of \(data.dimensions) dimensions")
         try data.makeStore(at: folder.path("store"), options: EngineOptions())
-        var options = EngineOptions()
-        options.isReadOnly = true
-        let cached = try Engine.open(at: folder.path("store"), options: options)
-        options.memoryByteCount = 1 << 20
-        let uncached = try Engine.open(at: folder.path("store"), options: options)
+        var configuration = Store.Configuration()
+        configuration.isReadOnly = true
+        let cached = try Store.open(at: folder.path("store"), configuration: configuration)
+        configuration.memoryByteCount = 1 << 20
+        let uncached = try Store.open(at: folder.path("store"), configuration: configuration)
         try measure(
             Getter(cached),
             Getter(uncached),
@@ -170,10 +94,10 @@ private func runGet(_ arguments: Arguments) throws {
             seed: try arguments.seed(),
             report
         )
-        let statistics = cached.statistics()
+        let statistics = try cached.statistics()
         report.setting(
             "block cache",
-            "\(statistics.blockCacheByteCount >> 20) MiB, \(statistics.blockCacheMisses) misses"
+            "\(statistics.blockCacheByteCount >> 20) MiB, \(statistics.blockCacheMissCount) misses"
         )
         try cached.close()
         try uncached.close()

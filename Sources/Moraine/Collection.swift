@@ -14,6 +14,8 @@ extension Store {
         /// The store that it is part of.
         public let store: Store
         let shape: CollectionShape
+        /// The store's collections when the shape was looked up: it holds as long as they do.
+        private let table: CollectionTable
         /// How long a read through this handle may take, from its call; `nil`: any time.
         ///
         /// A read that takes longer throws `deadlineExceeded`, some milliseconds late at most
@@ -22,9 +24,10 @@ extension Store {
         /// When the read that this copy was made for is to end.
         private var limit: ReadLimit?
 
-        init(store: Store, shape: CollectionShape) {
+        init(store: Store, shape: CollectionShape, of version: Version) {
             self.store = store
             self.shape = shape
+            table = version.table
         }
 
         /// The name, unique in the store, as it was when this handle was made.
@@ -37,12 +40,18 @@ extension Store {
         public var metric: Metric { Metric(shape.metric) }
 
         func reader() throws(MoraineError) -> VersionReader {
-            let version = try store.newest()
-            guard let shape = version.collection(id: shape.id) else {
-                throw Store.unknown(shape.name)
+            var version = try store.newest()
+            var shape = shape
+            if version.table !== table {
+                guard let found = version.collection(id: shape.id) else {
+                    throw Store.unknown(shape.name)
+                }
+                shape = found
             }
-            let limit = limit ?? store.limit(after: readTimeout)
-            return VersionReader(version: version.limited(by: limit), shape: shape)
+            if let limit = limit ?? store.limit(after: readTimeout) {
+                version = version.limited(by: limit)
+            }
+            return VersionReader(version: version, shape: shape)
         }
 
         /// A copy for one read, which has begun.

@@ -47,12 +47,14 @@ extension Store {
 
         /// Reads of a collection; also checks that the store is open.
         func reader(of collection: String) throws(MoraineError) -> VersionReader {
-            let state = try state()
+            var state = try state()
             guard let shape = state.collection(collection) else {
                 throw Store.unknown(collection)
             }
-            let limit = limit ?? store.limit(after: readTimeout)
-            return VersionReader(version: state.limited(by: limit), shape: shape)
+            if let limit = limit ?? store.limit(after: readTimeout) {
+                state = state.limited(by: limit)
+            }
+            return VersionReader(version: state, shape: shape)
         }
 
         /// A copy for one read, which has begun.

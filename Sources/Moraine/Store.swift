@@ -194,8 +194,9 @@ public final class Store: Sendable {
     /// - Parameter name: the name, compared as bytes.
     /// - Throws: `unknownCollection`, `closed`.
     public func existingCollection(_ name: String) throws(MoraineError) -> Collection {
-        guard let shape = try newest().collection(name) else { throw Self.unknown(name) }
-        return Collection(store: self, shape: shape)
+        let version = try newest()
+        guard let shape = version.collection(name) else { throw Self.unknown(name) }
+        return Collection(store: self, shape: shape, of: version)
     }
 
     /// All collections, ordered by the bytes of their names.
@@ -204,7 +205,8 @@ public final class Store: Sendable {
     ///
     /// - Throws: `closed`.
     public func collections() throws(MoraineError) -> [Collection] {
-        try newest().collections.map { Collection(store: self, shape: $0) }
+        let version = try newest()
+        return version.collections.map { Collection(store: self, shape: $0, of: version) }
     }
 
     /// The collection of a name if it has the shape asked for; `nil`: to be made.
@@ -213,11 +215,12 @@ public final class Store: Sendable {
     func matching(_ name: String, _ dimensions: Int, _ metric: Metric) throws(MoraineError)
         -> Collection?
     {
-        guard let shape = try newest().collection(name) else { return nil }
+        let version = try newest()
+        guard let shape = version.collection(name) else { return nil }
         guard shape.dimensions == dimensions, shape.metric == metric.stored else {
             throw MoraineError(shape.mismatch(dimensions: dimensions, metric: metric.stored))
         }
-        return Collection(store: self, shape: shape)
+        return Collection(store: self, shape: shape, of: version)
     }
 
     static func unknown(_ name: String) -> MoraineError {

@@ -74,6 +74,10 @@ extension StoredDocument {
         _ view: DocumentView,
         parts: SearchOptions.Parts = [.text, .metadata]
     ) throws(StoreError) {
+        // Not at once into the properties: what can throw half way is copied when it is done.
+        let id: String
+        let text: String
+        let metadata: Metadata
         do throws(FormatError) {
             id = try Self.text(view.id, "id")
             text = parts.contains(.text) ? try Self.text(view.text, "text") : ""
@@ -86,6 +90,9 @@ extension StoredDocument {
                 found: error.found
             )
         }
+        self.id = id
+        self.text = text
+        self.metadata = metadata
         embedding = view.vector.map(Self.floats)
         version = view.version
         createdMilliseconds = view.created

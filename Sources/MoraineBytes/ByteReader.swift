@@ -6,24 +6,24 @@
 package struct ByteReader {
     package let bytes: UnsafeRawBufferPointer
     /// The next byte to read.
-    package private(set) var position: Int = 0
+    @usableFromInline package internal(set) var position: Int = 0
 
-    package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    @inlinable package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
     /// Bytes not yet read.
-    @inline(__always) package var remaining: Int { bytes.count &- position }
-    @inline(__always) package var isAtEnd: Bool { position == bytes.count }
+    @inlinable @inline(__always) package var remaining: Int { bytes.count &- position }
+    @inlinable @inline(__always) package var isAtEnd: Bool { position == bytes.count }
 
-    @inline(__always)
-    private mutating func advance(_ count: Int, _ field: StaticString) throws(FormatError) -> Int {
+    @inlinable @inline(__always)
+    mutating func advance(_ count: Int, _ field: StaticString) throws(FormatError) -> Int {
         guard count >= 0, count <= remaining else { throw truncated(count, field) }
         let start = position
         position = start &+ count
         return start
     }
 
-    @inline(never)
-    private func truncated(_ count: Int, _ field: StaticString) -> FormatError {
+    @usableFromInline @inline(never)
+    func truncated(_ count: Int, _ field: StaticString) -> FormatError {
         FormatError(
             .truncated,
             at: UInt64(position),
@@ -33,36 +33,36 @@ package struct ByteReader {
         )
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func readUInt8(_ field: StaticString) throws(FormatError) -> UInt8 {
         bytes[try advance(1, field)]
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func readUInt16(_ field: StaticString) throws(FormatError) -> UInt16 {
         let at = try advance(2, field)
         return UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt16.self))
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func readUInt32(_ field: StaticString) throws(FormatError) -> UInt32 {
         let at = try advance(4, field)
         return UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self))
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func readUInt64(_ field: StaticString) throws(FormatError) -> UInt64 {
         let at = try advance(8, field)
         return UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func readInt64(_ field: StaticString) throws(FormatError) -> Int64 {
         Int64(bitPattern: try readUInt64(field))
     }
 
     /// The next `count` bytes, borrowed.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func readBytes(_ count: Int, _ field: StaticString) throws(FormatError)
         -> UnsafeRawBufferPointer
     {
@@ -71,7 +71,7 @@ package struct ByteReader {
     }
 
     /// An unsigned LEB128 varint in its shortest form, at most ten bytes.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func readVarint(_ field: StaticString) throws(FormatError) -> UInt64 {
         if position < bytes.count, bytes[position] < 0x80 {
             defer { position &+= 1 }
@@ -80,7 +80,8 @@ package struct ByteReader {
         return try readLongVarint(field)
     }
 
-    private mutating func readLongVarint(_ field: StaticString) throws(FormatError) -> UInt64 {
+    @usableFromInline
+    mutating func readLongVarint(_ field: StaticString) throws(FormatError) -> UInt64 {
         let start = position
         var value: UInt64 = 0
         var shift: UInt64 = 0
@@ -114,26 +115,31 @@ package struct ByteReader {
     }
 
     /// A varint that counts bytes or items which must still fit into what is left.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func readCount(_ field: StaticString, unit: Int = 1) throws(FormatError)
         -> Int
     {
         let start = position
         let value = try readVarint(field)
-        guard value <= UInt64(remaining / unit) else {
-            throw FormatError(
-                .truncated,
-                at: UInt64(start),
-                field: "\(field)",
-                expected: "at most \(remaining / unit)",
-                found: "\(value)"
-            )
-        }
+        let most = remaining / unit
+        guard value <= UInt64(most) else { throw tooMany(value, most, at: start, field) }
         return Int(value)
     }
 
+    @usableFromInline @inline(never)
+    func tooMany(_ count: UInt64, _ most: Int, at start: Int, _ field: StaticString) -> FormatError
+    {
+        FormatError(
+            .truncated,
+            at: UInt64(start),
+            field: "\(field)",
+            expected: "at most \(most)",
+            found: "\(count)"
+        )
+    }
+
     /// A varint length and that many bytes, borrowed.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func readPrefixed(_ field: StaticString) throws(FormatError)
         -> UnsafeRawBufferPointer
     {

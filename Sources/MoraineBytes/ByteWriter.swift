@@ -2,7 +2,7 @@
 
 /// An array of bytes with writers for the sizes that the format knows.
 package struct ByteWriter: Sendable {
-    package private(set) var bytes: [UInt8] = []
+    package internal(set) var bytes: [UInt8] = []
 
     package init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
 
@@ -12,30 +12,30 @@ package struct ByteWriter: Sendable {
         bytes.removeAll(keepingCapacity: true)
     }
 
-    @inline(__always) package var count: Int { bytes.count }
+    @inlinable @inline(__always) package var count: Int { bytes.count }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func writeUInt8(_ value: UInt8) { bytes.append(value) }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func writeUInt16(_ value: UInt16) { writeInteger(value) }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func writeUInt32(_ value: UInt32) { writeInteger(value) }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func writeUInt64(_ value: UInt64) { writeInteger(value) }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func writeInt64(_ value: Int64) { writeUInt64(UInt64(bitPattern: value)) }
 
-    @inline(__always)
-    private mutating func writeInteger<T: FixedWidthInteger>(_ value: T) {
+    @inlinable @inline(__always)
+    mutating func writeInteger<T: FixedWidthInteger>(_ value: T) {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 
     /// Unsigned LEB128, shortest form.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func writeVarint(_ value: UInt64) {
         var rest = value
         while rest >= 0x80 {
@@ -45,16 +45,16 @@ package struct ByteWriter: Sendable {
         bytes.append(UInt8(truncatingIfNeeded: rest))
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func writeBytes(_ source: UnsafeRawBufferPointer) {
         bytes.append(contentsOf: source)
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func writeBytes(_ source: [UInt8]) { bytes.append(contentsOf: source) }
 
     /// A varint length and the bytes.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func writePrefixed(_ source: UnsafeRawBufferPointer) {
         writeVarint(UInt64(source.count))
         bytes.append(contentsOf: source)
@@ -89,7 +89,7 @@ package struct ByteWriter: Sendable {
     /// Hands out the bytes.
     package consuming func finish() -> [UInt8] { bytes }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E)
         -> R
     {

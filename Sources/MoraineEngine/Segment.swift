@@ -178,6 +178,19 @@ package struct SegmentView: Sendable {
     var mappedFileCount: Int { 1 + (segment.vectors == nil ? 0 : 1) + indexes.all.count }
 }
 
+// What every `get` needs, without counts: all readers share these objects, and the version that
+// they hold keeps them.
+extension SegmentView {
+    @inline(__always)
+    var uncountedSegment: Unmanaged<Segment> { .passUnretained(segment) }
+    @inline(__always)
+    var uncountedKeys: Unmanaged<KeyFile> { .passUnretained(segment.files.keys) }
+    @inline(__always)
+    var uncountedDocuments: Unmanaged<DocumentFile> { .passUnretained(segment.files.documents) }
+    @inline(__always)
+    var uncountedDead: Unmanaged<DeadRows> { .passUnretained(dead) }
+}
+
 extension SegmentView {
     /// A segment that the manifest names, with its dead rows as of the floor.
     ///

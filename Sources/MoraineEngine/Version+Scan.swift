@@ -231,12 +231,12 @@ private final class SegmentScan {
     private func read() throws(StoreError) {
         let documents = view.segment.files.documents
         if let block, row - block.firstRow < UInt32(block.recordCount) {
-            record = try block.record(Int(row - block.firstRow))
+            record = try block.record(ofRow: row)
             return
         }
         try version.limit?.check()
         let next = try documents.block(documents.blockNumber(of: row), caching: false)
-        record = try next.record(Int(row - next.firstRow))
+        record = try next.record(ofRow: row)
         block = next
     }
 

@@ -35,7 +35,8 @@ package final class Version: Sendable {
     package let lsn: UInt64
     /// When that was, in milliseconds since 1970.
     package let time: UInt64
-    let table: CollectionTable
+    /// Its collections: the same object for all versions since one was made, renamed or dropped.
+    package let table: CollectionTable
     /// Newest first.
     let memtables: [MemTable]
     package let segments: [SegmentView]
@@ -90,9 +91,8 @@ package final class Version: Sendable {
 
     /// The same state for a reader whose reads end early: scans, counts, searches and hashes then
     /// throw `cancelled` or `deadline-exceeded`.
-    package func limited(by limit: ReadLimit?) -> Version {
-        guard let limit else { return self }
-        return Version(self, now: now, limit: limit)
+    package func limited(by limit: ReadLimit) -> Version {
+        Version(self, now: now, limit: limit)
     }
 
     /// True for a row of memory that this version's reader sees.
@@ -126,11 +126,12 @@ package final class Version: Sendable {
         _ body: (DocumentView) throws(StoreError) -> R
     ) throws(StoreError) -> R? {
         guard id.count >= 1, id.count <= FormatLimits.idByteCount else { return nil }
-        for memtable in memtables {
-            if let row = memtable.find(collectionID: collection.id, id: id, at: lsn) {
-                guard sees(row) else { return nil }
-                return try body(Self.view(row, collection, wantsVector: wantsVector))
-            }
+        for index in memtables.indices {
+            let memtable = Unmanaged.passUnretained(memtables[index])
+            let found = memtable.borrowing { $0.find(collectionID: collection.id, id: id, at: lsn) }
+            guard let row = found else { continue }
+            guard sees(row) else { return nil }
+            return try body(Self.view(row, collection, wantsVector: wantsVector))
         }
         if segments.isEmpty { return nil }
         guard
@@ -139,24 +140,30 @@ package final class Version: Sendable {
                 id: id,
                 { key throws(StoreError) -> (Int, KeyEntry)? in
                     for index in segments.indices {
-                        if let entry = try segments[index].segment.files.keys.find(key),
-                            !segments[index].dead.isDead(entry.row)
-                        {
-                            return (index, entry)
+                        let found = try segments[index].uncountedKeys.borrowing {
+                            keys throws(StoreError) in try keys.find(key)
                         }
+                        guard let entry = found else { continue }
+                        let isDead = segments[index].uncountedDead.borrowing {
+                            $0.isDead(entry.row)
+                        }
+                        if !isDead { return (index, entry) }
                     }
                     return nil
                 }
             )
         else { return nil }
         if entry.isExpired(at: now) { return nil }
-        let segment = segments[index].segment
-        return try segment.files.documents.withRecord(entry.row) {
-            record throws(StoreError) -> R in
-            try body(
-                try Self.view(segment, entry.row, record, collection, wantsVector: wantsVector)
-            )
+        let block = try segments[index].uncountedDocuments.borrowing {
+            documents throws(StoreError) in try documents.block(ofRow: entry.row)
         }
+        // The record borrows it.
+        defer { withExtendedLifetime(block) {} }
+        let record = try block.record(ofRow: entry.row)
+        let view = try segments[index].uncountedSegment.borrowing { segment throws(StoreError) in
+            try Self.view(segment, entry.row, record, collection, wantsVector: wantsVector)
+        }
+        return try body(view)
     }
 
     /// How many documents a collection has.

@@ -12,7 +12,7 @@ package enum KeyBytes {
     /// Calls `body` with the key, made in memory of the stack.
     ///
     /// - Parameter id: at most 1,024 bytes.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func with<R: ~Copyable, E: Error>(
         collection: UInt32,
         id: UnsafeRawBufferPointer,
@@ -40,27 +40,27 @@ package enum KeyBytes {
     }
 
     /// The collection that a key belongs to; 0, which is nobody's id, for what is no key.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func collection(of key: UnsafeRawBufferPointer) -> UInt32 {
         guard key.count >= prefixByteCount else { return 0 }
         return UInt32(bigEndian: key.loadUnaligned(as: UInt32.self))
     }
 
     /// The document id in a key; empty for what is no key.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func id(of key: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: key.dropFirst(prefixByteCount))
     }
 
     /// Negative, zero or positive as `a` sorts before, with or after `b`: unsigned bytes, a prefix
     /// first.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
         compare(a, b, from: 0)
     }
 
     /// The same for two keys of which the first `from` bytes are known to be equal.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func compare(
         _ a: UnsafeRawBufferPointer,
         _ b: UnsafeRawBufferPointer,
@@ -84,7 +84,7 @@ package enum KeyBytes {
     }
 
     /// The order of two rows: by collection, then by id.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func compare(
         _ collectionA: UInt32,
         _ a: UnsafeRawBufferPointer,

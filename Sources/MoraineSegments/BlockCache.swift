@@ -1,5 +1,6 @@
 // Decompressed blocks, kept up to a number of bytes. CLOCK in shards: a hit sets one flag.
 
+import MoraineBytes
 import Synchronization
 
 /// A cache of blocks that all document files of a store share.
@@ -42,7 +43,8 @@ package final class BlockCache: Sendable {
     /// The block, when it is here.
     package func block(fileID: UInt64, number: UInt32) -> DecodedBlock? {
         let key = BlockKey(fileID: fileID, number: number)
-        return shards[shard(of: key)].state.withLock { $0.find(key) }
+        let shard = Unmanaged.passUnretained(shards[shard(of: key)])
+        return shard.borrowing { shard in shard.state.withLock { $0.find(key) } }
     }
 
     /// Keeps a block, unless it is large for this cache.

@@ -77,6 +77,13 @@ package final class DecodedBlock: Sendable {
         }
     }
 
+    /// The record of a row, which stands in this block.
+    ///
+    /// It borrows this block.
+    package func record(ofRow row: UInt32) throws(StoreError) -> DocumentRecord {
+        try record(Int(row - firstRow))
+    }
+
     @inline(__always)
     private func start(_ index: Int) -> Int {
         Int(

@@ -158,16 +158,11 @@ package final class DocumentFile: Sendable {
         return block
     }
 
-    /// Calls `body` with the record of a row, which lives as long as the call.
+    /// The block that holds a row, from the cache or the file.
     ///
     /// - Parameter row: below `rowCount`.
-    package func withRecord<R>(
-        _ row: UInt32,
-        _ body: (DocumentRecord) throws(StoreError) -> R
-    ) throws(StoreError) -> R {
-        let block = try block(blockNumber(of: row))
-        let record = try block.record(Int(row - block.firstRow))
-        return try withExtendedLifetime(block) { () throws(StoreError) in try body(record) }
+    package func block(ofRow row: UInt32) throws(StoreError) -> DecodedBlock {
+        try block(blockNumber(of: row))
     }
 
     /// Calls `body` with each row and its record, ascending, block by block past the cache.
@@ -183,7 +178,7 @@ package final class DocumentFile: Sendable {
             let block = try block(blockNumber(of: row), caching: false)
             let end = min(rows.upperBound, block.firstRow + block.header.recordCount)
             while row < end {
-                let record = try block.record(Int(row - block.firstRow))
+                let record = try block.record(ofRow: row)
                 guard try body(row, record) else { return }
                 row += 1
             }

@@ -194,7 +194,7 @@ struct IdleTests {
         weak let segment = try engine.version().segments.first?.segment
         #expect(segment != nil)
         // A scan would leave the cache alone.
-        _ = try segment?.files.documents.withRecord(0) { record throws(StoreError) in record.lsn }
+        _ = try segment?.files.documents.block(ofRow: 0)
         #expect(engine.statistics().blockCacheByteCount > 0)
         try engine.close()
         #expect(segment == nil)

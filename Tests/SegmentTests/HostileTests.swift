@@ -225,9 +225,8 @@ private struct OpenedFile {
                 cache: BlockCache(byteBudget: 100_000)
             )
             for row in stride(from: 0, to: documents.rowCount, by: 9) {
-                _ = try? documents.withRecord(row) { record throws(StoreError) in
-                    record.id.count + record.text.count + record.metadata.count
-                }
+                guard let block = try? documents.block(ofRow: row) else { continue }
+                _ = try? block.record(ofRow: row)
             }
             documents.verify { #expect($0.file == FileNames.document(7)) }
             try documents.forEachTombstone { _ throws(StoreError) in true }

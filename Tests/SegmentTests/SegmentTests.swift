@@ -37,9 +37,9 @@ import Testing
         }
         #expect(read == rows)
         for row in [0, 1, 700, 1_999] {
-            try reader.documents.withRecord(UInt32(row)) { record throws(StoreError) in
-                #expect(Row(record) == rows[row])
-            }
+            let block = try reader.documents.block(ofRow: UInt32(row))
+            #expect(Row(try block.record(ofRow: UInt32(row))) == rows[row])
+            withExtendedLifetime(block) {}
         }
         var gone: [[UInt8]] = []
         try reader.documents.forEachTombstone { record throws(StoreError) in

@@ -78,7 +78,7 @@ extension Call {
         return try withStore(folder, .read) { engine throws(Failure) in
             let version = try engineCall { () throws(StoreError) in try engine.version() }
             try engineCall { () throws(StoreError) in try limit?.check() }
-            return try body(version.limited(by: limit))
+            return try body(limit.map { version.limited(by: $0) } ?? version)
         }
     }
 
