@@ -76,30 +76,15 @@ extension VersionReader {
         hits.reserveCapacity(found.count)
         for hit in found {
             let document =
-                parts.isEmpty ? try StoredDocument(id: hit.id) : try document(of: hit, parts)
+                parts.isEmpty
+                ? try StoredDocument(id: hit.id)
+                : try version.withDocument(
+                    of: hit,
+                    in: shape,
+                    wantsVector: parts.contains(.embedding)
+                ) { view throws(StoreError) in try StoredDocument(view, parts: parts) }
             hits.append(Hit(document: document, score: hit.score))
         }
         return hits
-    }
-
-    private func document(of hit: SearchHit, _ parts: SearchOptions.Parts) throws(StoreError)
-        -> StoredDocument
-    {
-        let document = try hit.id.withUnsafeBufferPointer { id throws(StoreError) in
-            try version.withDocument(
-                shape,
-                id: UnsafeRawBufferPointer(id),
-                wantsVector: parts.contains(.embedding)
-            ) { view throws(StoreError) in try StoredDocument(view, parts: parts) }
-        }
-        guard let document else {
-            throw StoreError(
-                .corrupted,
-                "a vector of collection \"\(shape.name)\" has no document",
-                expected: "a document \"\(String(decoding: hit.id, as: UTF8.self))\"",
-                found: "none"
-            )
-        }
-        return document
     }
 }

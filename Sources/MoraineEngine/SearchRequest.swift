@@ -12,6 +12,10 @@ package struct SearchHit: Sendable, Equatable {
     ///
     /// L2: the squared distance, lower is nearer.
     package let score: Float
+    /// The memtable or segment of the version, memtables first, that has the document.
+    let source: Int
+    /// Its row there.
+    let row: UInt32
 }
 
 /// How to search.

@@ -104,6 +104,43 @@ extension Version {
     /// Queries that one thread takes at once.
     private static let batchCount = 16
 
+    /// Calls `body` with the document of a hit that a search of this version found.
+    ///
+    /// - Throws: `corrupted` where another document stands in its place, or its bytes are damaged;
+    ///   what `body` throws.
+    package func withDocument<R>(
+        of hit: SearchHit,
+        in collection: CollectionShape,
+        wantsVector: Bool,
+        _ body: (DocumentView) throws(StoreError) -> R
+    ) throws(StoreError) -> R {
+        if hit.source < memtables.count {
+            let row = memtables[hit.source].row(Int(hit.row))
+            return try body(Self.view(row, collection, wantsVector: wantsVector))
+        }
+        let place = hit.source - memtables.count
+        let block = try segments[place].uncountedDocuments.borrowing {
+            documents throws(StoreError) in
+            try documents.block(ofRow: hit.row)
+        }
+        // The record borrows it.
+        defer { withExtendedLifetime(block) {} }
+        let record = try block.record(ofRow: hit.row)
+        guard record.collectionID == collection.id, record.id.elementsEqual(hit.id) else {
+            throw StoreError(
+                .corrupted,
+                "a row is of another document than its key says",
+                path: segments[place].segment.files.documents.path,
+                expected: "row \(hit.row) of \"\(String(decoding: hit.id, as: UTF8.self))\"",
+                found: "\"\(String(decoding: record.id, as: UTF8.self))\""
+            )
+        }
+        let view = try segments[place].uncountedSegment.borrowing { segment throws(StoreError) in
+            try Self.view(segment, hit.row, record, collection, wantsVector: wantsVector)
+        }
+        return try body(view)
+    }
+
     private func vector(_ query: UnsafeBufferPointer<Float>, of collection: CollectionShape)
         throws(StoreError) -> QueryVector
     {
@@ -241,7 +278,14 @@ extension Version {
                 skipCount -= 1
                 continue
             }
-            hits.append(SearchHit(id: id, score: Score.value(ofKey: candidate.key, metric)))
+            hits.append(
+                SearchHit(
+                    id: id,
+                    score: Score.value(ofKey: candidate.key, metric),
+                    source: candidate.source,
+                    row: candidate.row
+                )
+            )
         }
         return hits
     }

@@ -109,6 +109,8 @@ package final class DocumentFile: Sendable {
     package var footer: FileFooter { file.footer }
     package var reference: SealedFileReference { file.reference }
     package var blockCount: Int { index.count }
+    /// Where the file is, for errors.
+    package var path: String { file.path }
 
     /// The collection with that id, when the segment has records of it.
     package func collection(_ id: UInt32) -> SegmentCollection? {

@@ -147,7 +147,10 @@ import Testing
             }
             for (number, hits) in found.enumerated() {
                 let query = [queries[2 * number], queries[2 * number + 1]]
-                #expect(hits == expected(query, limit: 40, passes), "\(text) \(number)")
+                #expect(
+                    hits.map(Found.init) == expected(query, limit: 40, passes),
+                    "\(text) \(number)"
+                )
                 let one = try query.withUnsafeBufferPointer { query throws(StoreError) in
                     try version.search(shape, query: query, request)
                 }
@@ -156,12 +159,70 @@ import Testing
         }
     }
 
-    private func expected(_ query: [Float], limit: Int, _ passes: (Int) -> Bool) -> [SearchHit] {
-        var hits: [SearchHit] = []
+    @Test func aHitGivesItsOwnDocumentOrIsDamage() throws {
+        let engine = try Engine.open(
+            at: "store",
+            options: options(SimulatedFileSystem(), memtable: 4 << 20)
+        )
+        defer { try? engine.close() }
+        try engine.commit { batch throws(StoreError) in
+            try batch.createCollection("notes", dimensions: 2, metric: .l2)
+        }
+        // Two segments and memory.
+        try put(0..<100, engine)
+        try engine.checkpoint()
+        try put(50..<150, engine)
+        try engine.checkpoint()
+        try put(120..<180, engine)
+        let version = try engine.version()
+        let shape = try #require(version.collection("notes"))
+        let query: [Float] = [50, 50]
+        let hits = try query.withUnsafeBufferPointer { query throws(StoreError) in
+            try version.search(shape, query: query, SearchRequest(limit: 200)).hits
+        }
+        #expect(hits.count == (0..<180).count { vector($0) != nil })
+        #expect(Set(hits.map(\.source)) == [0, 1, 2])
+        for (hit, other) in zip(hits, hits.dropFirst() + hits.prefix(1)) {
+            let (id, floats) = try version.withDocument(of: hit, in: shape, wantsVector: true) {
+                ($0.id.elementsEqual(hit.id), $0.vector?.bindMemory(to: Float.self).map { $0 })
+            }
+            #expect(id)
+            let row = try #require(Int(String(decoding: hit.id.dropFirst(), as: UTF8.self)))
+            #expect(floats == vector(row - 10_000))
+            guard hit.source > 0 else { continue }
+            let moved = SearchHit(
+                id: other.id,
+                score: hit.score,
+                source: hit.source,
+                row: hit.row
+            )
+            let error = #expect(throws: StoreError.self) {
+                try version.withDocument(of: moved, in: shape, wantsVector: false) { _ in }
+            }
+            #expect(error?.code == .corrupted)
+            #expect(error?.path?.hasSuffix(".doc") == true)
+        }
+    }
+
+    /// A hit without its place.
+    private struct Found: Equatable {
+        let id: ArraySlice<UInt8>
+        let score: Float
+
+        init(_ hit: SearchHit) { self.init(id: hit.id, score: hit.score) }
+
+        init(id: ArraySlice<UInt8>, score: Float) {
+            self.id = id
+            self.score = score
+        }
+    }
+
+    private func expected(_ query: [Float], limit: Int, _ passes: (Int) -> Bool) -> [Found] {
+        var hits: [Found] = []
         for row in 0..<3100 where passes(row % 64) {
             guard let vector = vector(row) else { continue }
             let (x, y) = (query[0] - vector[0], query[1] - vector[1])
-            hits.append(SearchHit(id: ArraySlice(id(row).utf8), score: x * x + y * y))
+            hits.append(Found(id: ArraySlice(id(row).utf8), score: x * x + y * y))
         }
         hits.sort {
             $0.score != $1.score ? $0.score < $1.score : $0.id.lexicographicallyPrecedes($1.id)

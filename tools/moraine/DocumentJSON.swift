@@ -91,7 +91,8 @@ struct DocumentPrinter: ~Copyable {
             json.writeRaw(",\"score\":")
             json.writeFloat(hit.score)
             if withContent {
-                try version.withHit(hit, of: collection) { document throws(StoreError) in
+                try version.withDocument(of: hit, in: collection, wantsVector: false) {
+                    document throws(StoreError) in
                     try writeContent(document)
                 }
             }
@@ -131,32 +132,6 @@ func copyFloats(_ bytes: UnsafeRawBufferPointer, to floats: inout [Float]) {
             littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
         )
         floats.append(Float(bitPattern: bits))
-    }
-}
-
-extension Version {
-    /// Calls `body` with the document that a hit of this version names.
-    func withHit(
-        _ hit: SearchHit,
-        of collection: CollectionShape,
-        _ body: (DocumentView) throws(StoreError) -> Void
-    ) throws(StoreError) {
-        let found: Void? = try hit.id.withUnsafeBufferPointer { id throws(StoreError) in
-            try withDocument(
-                collection,
-                id: UnsafeRawBufferPointer(id),
-                wantsVector: false,
-                body
-            )
-        }
-        guard found != nil else {
-            throw StoreError(
-                .corrupted,
-                "a document that the search found is not there",
-                expected: String(decoding: hit.id, as: UTF8.self),
-                found: "nothing"
-            )
-        }
     }
 }
 

@@ -276,7 +276,8 @@ private struct Search: ~Copyable {
                 continue
             }
             try engineCall { () throws(StoreError) in
-                try version.withHit(hit, of: collection) { document throws(StoreError) in
+                try version.withDocument(of: hit, in: collection, wantsVector: false) {
+                    document throws(StoreError) in
                     table.add(cells + [firstLine(document.text)])
                 }
             }
