@@ -22,9 +22,9 @@ import MoraineStorage
 ///
 /// What is wrong with a field's path or a value is found when the filter is used.
 public struct Filter: Sendable {
-    private let filter: MoraineFilters.Filter
+    private var filter: MoraineFilters.Filter
     /// The first thing that is wrong in a filter that was put together.
-    private let fault: FilterError?
+    private var fault: FilterError?
 
     private init(_ filter: MoraineFilters.Filter, _ fault: FilterError? = nil) {
         self.filter = filter
@@ -77,17 +77,21 @@ public struct Filter: Sendable {
     }
 
     /// Both filters.
-    public static func && (a: Filter, b: Filter) -> Filter {
-        var filter = a.filter
-        filter.and(b.filter)
-        return Filter(filter, a.fault ?? b.fault)
+    ///
+    /// Many are put together sooner by ``all(_:)``.
+    public static func && (a: consuming Filter, b: Filter) -> Filter {
+        a.filter.and(b.filter)
+        a.fault = a.fault ?? b.fault
+        return a
     }
 
     /// Either filter.
-    public static func || (a: Filter, b: Filter) -> Filter {
-        var filter = a.filter
-        filter.or(b.filter)
-        return Filter(filter, a.fault ?? b.fault)
+    ///
+    /// Many are put together sooner by ``any(_:)``.
+    public static func || (a: consuming Filter, b: Filter) -> Filter {
+        a.filter.or(b.filter)
+        a.fault = a.fault ?? b.fault
+        return a
     }
 
     /// The opposite.

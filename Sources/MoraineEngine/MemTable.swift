@@ -30,7 +30,7 @@ package struct MemRow: ~Copyable {
     /// The row of the same key before this one, in this memtable.
     fileprivate let previous: UInt32
     /// The row of the same collection before this one.
-    fileprivate let previousInCollection: UInt32
+    let previousInCollection: UInt32
     /// The LSN that replaced or deleted this row; the largest number while it lives.
     fileprivate let death: Atomic<UInt64>
 
@@ -65,7 +65,7 @@ package final class MemTable: @unchecked Sendable {
     private static let rowsPerChunk = 1024
     private static let maximumChunkCount = 1 << 13
     /// No row.
-    private static let none = UInt32.max
+    static let none = UInt32.max
     /// Rows that fit.
     package static let maximumRowCount = rowsPerChunk * maximumChunkCount
 
@@ -77,7 +77,7 @@ package final class MemTable: @unchecked Sendable {
     private let published: Atomic<UnsafeRawPointer?>
     private let rows = Atomic<Int>(0)
     private let expires = Atomic<Bool>(false)
-    private let collections = Mutex<[UInt32: CollectionRows]>([:])
+    let collections = Mutex<[UInt32: CollectionRows]>([:])
 
     package convenience init() { self.init(after: nil, pool: nil) }
 
@@ -257,62 +257,6 @@ package final class MemTable: @unchecked Sendable {
         }
     }
 
-    /// The rows of a collection in id order, several rows of one id oldest first.
-    ///
-    /// Kept between calls; only rows added since are sorted anew. Contains rows that the caller's
-    /// version may not see.
-    package func sortedRows(collectionID: UInt32) -> [UInt32] {
-        let (known, head) = collections.withLock { collections in
-            (
-                collections[collectionID]?.sorted ?? SortedRows(),
-                collections[collectionID]?.head ?? Self.none
-            )
-        }
-        let newest = known.max
-        var added: [UInt32] = []
-        var row = head
-        while row != Self.none, Int(row) > newest {
-            added.append(row)
-            row = self.row(Int(row)).pointee.previousInCollection
-        }
-        if added.isEmpty { return known.rows }
-        let merged = SortedRows(
-            rows: merge(known.rows, added.sorted(by: precedes)),
-            max: Int(head)
-        )
-        collections.withLock { collections in
-            if (collections[collectionID]?.sorted?.max ?? -1) < merged.max {
-                collections[collectionID]?.sorted = merged
-            }
-        }
-        return merged.rows
-    }
-
-    private func precedes(_ a: UInt32, _ b: UInt32) -> Bool {
-        let order = KeyBytes.compare(row(Int(a)).pointee.id, row(Int(b)).pointee.id)
-        return order == 0 ? a < b : order < 0
-    }
-
-    private func merge(_ a: [UInt32], _ b: [UInt32]) -> [UInt32] {
-        if a.isEmpty { return b }
-        var result: [UInt32] = []
-        result.reserveCapacity(a.count + b.count)
-        var i = 0
-        var j = 0
-        while i < a.count, j < b.count {
-            if precedes(a[i], b[j]) {
-                result.append(a[i])
-                i += 1
-            } else {
-                result.append(b[j])
-                j += 1
-            }
-        }
-        result.append(contentsOf: a[i...])
-        result.append(contentsOf: b[j...])
-        return result
-    }
-
     // MARK: The index
 
     @inline(__always)
@@ -338,18 +282,6 @@ package final class MemTable: @unchecked Sendable {
     ) -> UInt32 {
         HashIndex.find(storage, hash) { matches($0, collectionID, id) }
     }
-}
-
-/// The rows of one collection in a memtable.
-private struct CollectionRows {
-    var head = UInt32.max
-    var sorted: SortedRows?
-}
-
-/// Rows in id order, complete up to row `max`.
-private struct SortedRows {
-    var rows: [UInt32] = []
-    var max = -1
 }
 
 /// An open-addressing table of (high half of the hash, row), one writer, lock-free readers.

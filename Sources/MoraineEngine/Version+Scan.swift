@@ -58,9 +58,12 @@ extension Version {
         let start = range.start
         let end = range.end
         for memtable in memtables where memtable.rowCount > 0 {
-            sources.append(
-                .memory(MemoryScan(memtable, collection.id, self, filter, from: start, to: end))
-            )
+            let (kept, added) = memtable.sortedRows(collectionID: collection.id)
+            for rows in [kept, added] where !rows.isEmpty {
+                sources.append(
+                    .memory(MemoryScan(memtable, rows, self, filter, from: start, to: end))
+                )
+            }
         }
         for view in segments where !view.segment.files.rows(of: collection.id).isEmpty {
             sources.append(
@@ -102,7 +105,7 @@ private enum ScanSource {
     }
 }
 
-/// The live rows of a memtable in id order.
+/// The live ones of some rows of a memtable that are in id order.
 private final class MemoryScan {
     private let memtable: MemTable
     private let version: Version
@@ -115,7 +118,7 @@ private final class MemoryScan {
 
     init(
         _ memtable: MemTable,
-        _ collectionID: UInt32,
+        _ rows: [UInt32],
         _ version: Version,
         _ filter: Filter?,
         from: [UInt8],
@@ -123,26 +126,14 @@ private final class MemoryScan {
     ) {
         self.memtable = memtable
         self.version = version
-        let rows = memtable.sortedRows(collectionID: collectionID)
         self.rows = rows
         evaluator = filter.map { FilterEvaluator($0) }
         meter = ReadMeter(version.limit)
-        next = Self.lowerBound(memtable, rows, from)
-        end = to.map { Self.lowerBound(memtable, rows, $0) } ?? rows.count
+        next = from.withUnsafeBytes { memtable.firstPlace(in: rows, notBefore: $0) }
+        end =
+            to.map { $0.withUnsafeBytes { memtable.firstPlace(in: rows, notBefore: $0) } }
+            ?? rows.count
         current = memtable.row(0)
-    }
-
-    private static func lowerBound(_ memtable: MemTable, _ rows: [UInt32], _ id: [UInt8]) -> Int {
-        var low = 0
-        var high = rows.count
-        while low < high {
-            let middle = (low + high) / 2
-            let isBefore = id.withUnsafeBytes {
-                KeyBytes.compare(memtable.row(Int(rows[middle])).pointee.id, $0) < 0
-            }
-            if isBefore { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 
     func advance() throws(StoreError) -> Bool {

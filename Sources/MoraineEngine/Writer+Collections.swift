@@ -121,7 +121,11 @@ extension Writer {
 
     /// Ends the life of all documents of a collection.
     func drop(_ collectionID: UInt32, at lsn: UInt64, _ kills: inout KilledRows) {
-        killInMemory(collectionID, at: lsn, 0) { _ in true }
+        for table in memory {
+            table.forEachRow(collectionID: collectionID) { number, row in
+                if Self.isAlive(row) { table.kill(number, at: lsn) }
+            }
+        }
         for (index, view) in segments.enumerated() {
             let rows = view.segment.files.rows(of: collectionID)
             if !rows.isEmpty { kills.add(SegmentRange(index: index, rows: rows)) }
@@ -141,8 +145,15 @@ extension Writer {
         // What this commit ended before does not count.
         kills.apply(to: &segments)
         kills = KilledRows()
-        var (count, expiredCount) = killInMemory(collectionID, at: lsn, time) {
-            $0.starts(with: prefix)
+        var count = 0
+        var expiredCount = 0
+        for table in memory {
+            table.forEachRow(collectionID: collectionID, prefix: prefix) { number, row in
+                guard Self.isAlive(row) else { return }
+                table.kill(number, at: lsn)
+                count += 1
+                if row.pointee.isExpired(at: time) { expiredCount += 1 }
+            }
         }
         for range in ranges {
             let dead = segments[range.index].dead
@@ -162,28 +173,12 @@ extension Writer {
         return count - expiredCount
     }
 
-    /// Ends the life of rows in memory; returns how many there were, and how many of them had
-    /// expired.
-    @discardableResult
-    private func killInMemory(
-        _ collectionID: UInt32,
-        at lsn: UInt64,
-        _ time: UInt64,
-        where isMeant: (UnsafeRawBufferPointer) -> Bool
-    ) -> (count: Int, expiredCount: Int) {
-        var count = 0
-        var expiredCount = 0
-        for table in [active] + (sealed.map { [$0.table] } ?? []) {
-            table.forEachRow(collectionID: collectionID) { number, row in
-                guard !row.pointee.isTombstone, row.pointee.deathLSN == nil,
-                    isMeant(row.pointee.id)
-                else { return }
-                table.kill(number, at: lsn)
-                count += 1
-                if row.pointee.isExpired(at: time) { expiredCount += 1 }
-            }
-        }
-        return (count, expiredCount)
+    /// What no segment has yet.
+    private var memory: [MemTable] { [active] + (sealed.map { [$0.table] } ?? []) }
+
+    /// True for a document that nothing has ended.
+    private static func isAlive(_ row: UnsafePointer<MemRow>) -> Bool {
+        !row.pointee.isTombstone && row.pointee.deathLSN == nil
     }
 }
 
