@@ -19,7 +19,7 @@ import Synchronization
 /// twice under one name: called with `await` it leaves the calling thread free, called from
 /// synchronous code it blocks until done. Writes with `await` join the next group of commits;
 /// reads, searches, `open`, `close`, `sync`, `checkpoint` and `refresh` run on a few threads of the
-/// store's own, never on the Swift concurrency pool. That costs some microseconds for each call:
+/// store's own, never on the Swift concurrency pool. That costs some ten microseconds a call:
 /// code that reads many single documents is faster with `get(_:)` of many ids, or synchronous on a
 /// thread of its own. What never waits, such as ``snapshot()``, exists once.
 ///

@@ -263,7 +263,7 @@ package struct BatchBuilder {
                 .invalidID,
                 "a prefix of ids has 1 to \(FormatLimits.idByteCount) bytes of UTF-8 and no NUL; "
                     + "to delete all documents drop the collection and create it again",
-                found: "\(prefix.count) bytes"
+                found: Self.fault(in: prefix)
             )
         }
         try reserve(prefix.count + 32)
@@ -302,9 +302,18 @@ package struct BatchBuilder {
             throw StoreError(
                 .invalidID,
                 "a document's id has 1 to \(FormatLimits.idByteCount) bytes of UTF-8 and no NUL",
-                found: "\(id.count) bytes"
+                found: Self.fault(in: id)
             )
         }
+    }
+
+    /// What is wrong with bytes that are no id.
+    private static func fault(in id: UnsafeRawBufferPointer) -> String {
+        guard id.count >= 1, id.count <= FormatLimits.idByteCount else {
+            return "\(id.count) bytes"
+        }
+        if let place = id.firstIndex(of: 0) { return "a NUL at byte \(place)" }
+        return "\(id.count) bytes that are not UTF-8"
     }
 
     private func validatedNorm(

@@ -222,4 +222,35 @@ struct HostTests {
         }
         #expect(error?.message.contains(#""score""#) == true)
     }
+
+    @Test func anImpossibleIDIsToldWhatIsWrongWithIt() throws {
+        let notes = try makeNotes()
+        func found(_ id: String) throws -> String? {
+            try #require(throws: MoraineError.self) { try notes.put(Document(id: id)) }.found
+        }
+        #expect(try found("") == "0 bytes")
+        #expect(try found(String(repeating: "x", count: 1_025)) == "1025 bytes")
+        #expect(try found("a\u{0}b") == "a NUL at byte 1")
+    }
+
+    @Test func chainsOfFiltersSayWhatTheyAreMadeOf() throws {
+        let notes = try makeNotes()
+        try notes.put(documents(0..<20))
+        let few: Filter = .field("number") < 5
+        var all = few
+        var any = few
+        for number in 0..<5 {
+            all = all && .field("number") != .int(Int64(number))
+            any = any || .field("number") == .int(Int64(10 + number))
+        }
+        // What they were made of stays as it was.
+        #expect(try notes.count(where: few) == 5)
+        #expect(try notes.count(where: all) == 0)
+        #expect(try notes.count(where: any) == 10)
+        let wrong = few && .field("number") == .double(.nan)
+        #expect(
+            code { () throws(MoraineError) in try notes.count(where: wrong && few || few) }
+                == .invalidFilter
+        )
+    }
 }
