@@ -31,7 +31,7 @@ package struct ReadLimit: Sendable {
         guard let timeout else { return .max }
         // A century and more is no end; within one nothing overflows.
         guard timeout < .century else { return .max }
-        guard timeout > .zero else { return 0 }
+        guard timeout >= .zero else { return 0 }
         let (seconds, attoseconds) = timeout.components
         let nanoseconds = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
         let (end, isLong) = clock.steadyNanoseconds().addingReportingOverflow(nanoseconds)
