@@ -81,7 +81,7 @@ extension StoredDocument {
         do throws(FormatError) {
             id = try Self.text(view.id, "id")
             text = parts.contains(.text) ? try Self.text(view.text, "text") : ""
-            metadata = parts.contains(.metadata) ? try Metadata(encoded: view.metadata) : [:]
+            metadata = parts.contains(.metadata) ? try Metadata(encoded: view.metadata) : Metadata()
         } catch {
             throw StoreError(
                 .corrupted,
@@ -115,7 +115,7 @@ extension StoredDocument {
             )
         }
         text = ""
-        metadata = [:]
+        metadata = Metadata()
         embedding = nil
         version = 0
         createdMilliseconds = 0
