@@ -1,6 +1,7 @@
 // What is asked of a search, and what it answers beside the hits.
 
 package import MoraineFilters
+import MoraineFormat
 import MoraineStorage
 package import MoraineVectors
 
@@ -41,8 +42,12 @@ package struct SearchRequest: Sendable {
 
     package init(limit: Int) { self.limit = limit }
 
-    /// Nodes kept by default: what finds more than .95 of the ten nearest on sets of real texts.
+    /// Nodes kept at least, unless asked for otherwise: some more than the share below takes on
+    /// sets of real texts.
     private static let defaultWidth = 48
+
+    /// The share of the nearest to find, unless asked for otherwise.
+    private static let defaultRecall: Float = 0.95
 
     /// Candidates to find: the page, what is before it, and one for the document left out.
     var wanted: Int {
@@ -52,9 +57,11 @@ package struct SearchRequest: Sendable {
     }
 
     /// Nodes to keep in a search of a graph.
-    func width(_ graph: GraphSpace) -> Int {
+    func width(_ graph: GraphSpaceEntry) -> Int {
         if let width { return width }
-        let least = recall.map { graph.entry.width(forRecall: $0) } ?? Self.defaultWidth
+        let least =
+            recall.map { graph.width(forRecall: $0) }
+            ?? max(Self.defaultWidth, graph.width(forRecall: Self.defaultRecall))
         // Recall was tried with ten neighbours; more need a pool that grows with them.
         let (grown, overflow) = wanted.multipliedReportingOverflow(by: 2)
         return overflow ? .max : max(least, grown)

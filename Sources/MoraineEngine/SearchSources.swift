@@ -212,7 +212,7 @@ struct SegmentSource: Sendable {
     ) -> (method: SearchPlan.Method, width: Int)? {
         let share = Double(count) / Double(max(1, rowCount))
         let isByHops = request.filter != nil && share >= leastShareByHops
-        let width = Double(request.width(graph)) / (isByHops ? 1 : max(share, 1e-9))
+        let width = Double(request.width(graph.entry)) / (isByHops ? 1 : max(share, 1e-9))
         // A search keeps at least what is wanted, whatever width was asked for.
         let kept = max(width, Double(request.wanted))
         let cost = kept * (isByHops ? rowsPerNode.hops : rowsPerNode.plain)

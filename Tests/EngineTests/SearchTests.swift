@@ -317,6 +317,39 @@ struct SearchTests {
         #expect(without == Array((Array(whole[..<1]) + Array(whole[2...]))[2..<7]))
     }
 
+    @Test func aGraphThatFindsLessIsSearchedHarder() {
+        func graph(_ recalls: [Float]) -> GraphSpaceEntry {
+            GraphSpaceEntry(
+                collectionID: 1,
+                vectorCount: 1_000_000,
+                nodeCount: 1_000_000,
+                entryCount: 16,
+                joinCount: 0,
+                width: 100,
+                factor: 1,
+                meanDegree: 28,
+                sampleCount: 100,
+                recalls: recalls,
+                walk: .whole
+            )
+        }
+        // Widths 16, 24, 32, 48, 64, 96, 128, 256.
+        let easy = graph([0.94, 0.96, 0.97, 0.98, 0.99, 1, 1, 1])
+        let hard = graph([0.55, 0.65, 0.74, 0.87, 0.93, 0.97, 0.99, 1])
+        let hopeless = graph([0.1, 0.1, 0.2, 0.2, 0.3, 0.4, 0.5, 0.9])
+        var request = SearchRequest(limit: 10)
+        #expect([easy, hard, hopeless].map { request.width($0) } == [48, 96, 256])
+        request.limit = 60
+        #expect([easy, hard, hopeless].map { request.width($0) } == [120, 120, 256])
+        request.limit = 10
+        request.recall = 0.9
+        #expect([easy, hard, hopeless].map { request.width($0) } == [20, 64, 256])
+        request.recall = 0.985
+        #expect(request.width(easy) == 64)
+        request.width = 5
+        #expect(request.width(hard) == 5)
+    }
+
     @Test func whatCannotBeAskedIsRefused() throws {
         let (engine, _) = try Self.make()
         defer { try? engine.close() }

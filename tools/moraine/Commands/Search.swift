@@ -27,7 +27,11 @@ extension Command {
         ] + Option.filtering + [
             Option("--exact", nil, "compare with every vector: nothing nearer is ever missed"),
             Option("--ef", "N", "nodes that a search of a graph keeps: more find more, slower"),
-            Option("--recall", "R", "the share to find by graphs: --ef as their trials say"),
+            Option(
+                "--recall",
+                "R",
+                "the share to find by graphs, as their trials say; .95 without --ef"
+            ),
             Option("--ids-only", nil, "ids and scores; reads no document"),
             Option("--explain", nil, "how each segment was searched, on standard error"),
             .json,
