@@ -92,6 +92,8 @@ package struct ColumnField: Sendable, Equatable {
     /// Columns of a field at most: one of each kind in each domain.
     package static let columnCount =
         ColumnEntry.Kind.allCases.count * ColumnEntry.Domain.allCases.count
+    /// Bytes of a path at most: its names, the last with a length of two bytes in front.
+    package static let pathByteCount = 1025
 
     package let path: Range<Int>
     /// Empty: the field stands in documents and is not indexed.
@@ -110,22 +112,26 @@ package struct ColumnField: Sendable, Equatable {
     }
 
     package init(decoding reader: inout ByteReader) throws(FormatError) {
-        let pathOffset = Int(try reader.readUInt32("pathOffset"))
-        path = pathOffset..<(pathOffset + Int(try reader.readUInt32("pathByteCount")))
-        let first = Int(try reader.readUInt32("firstColumn"))
-        let at = UInt64(reader.position)
-        let count = Int(try reader.readUInt32("columnCount"))
-        // More than one field may name them: as many as all have would be shown and checked often.
-        guard count <= Self.columnCount else {
-            throw FormatError(
-                .range,
-                at: at,
-                field: "columnCount",
-                expected: "at most \(Self.columnCount)",
-                found: "\(count)"
-            )
+        // More than one field may name the same bytes or columns: many that name as many as there
+        // are would be shown and checked for hours.
+        func count(_ field: StaticString, atMost limit: Int) throws(FormatError) -> Int {
+            let at = UInt64(reader.position)
+            let count = Int(try reader.readUInt32(field))
+            guard count <= limit else {
+                throw FormatError(
+                    .range,
+                    at: at,
+                    field: "\(field)",
+                    expected: "at most \(limit)",
+                    found: "\(count)"
+                )
+            }
+            return count
         }
-        columns = first..<(first + count)
+        let pathOffset = Int(try reader.readUInt32("pathOffset"))
+        path = pathOffset..<(pathOffset + (try count("pathByteCount", atMost: Self.pathByteCount)))
+        let first = Int(try reader.readUInt32("firstColumn"))
+        columns = first..<(first + (try count("columnCount", atMost: Self.columnCount)))
     }
 }
 

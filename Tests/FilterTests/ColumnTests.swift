@@ -102,11 +102,12 @@ import Testing
         for index in 0..<ColumnFileWriter.fieldLimit { wide["w\(index)"] = .integer(1) }
         wide["a"] = .integer(1)
         let name = String(repeating: "n", count: ColumnFileWriter.pathByteLimit)
+        let longest = String(name.dropLast())
         let rows: [(collection: UInt32, metadata: [UInt8])] = [
             (1, Value.object(["a": .string(long), "b": .integer(1)]).encoded),
             (1, Value.object(["a": .integer(1), "c": .array([.string(long)])]).encoded),
             (2, Value.object(wide).encoded),
-            (3, Value.object([name: .integer(1), "b": .null]).encoded),
+            (3, Value.object([name: .integer(1), longest: .integer(1), "b": .null]).encoded),
             (4, Metadata.empty),
         ]
         let reference = try #require(try fixture.write(rows))
@@ -125,6 +126,7 @@ import Testing
         #expect(try answer("none == 1", 2, 2..<3) == nil)
         #expect(try answer("none == 1", 3, 3..<4) == nil)
         #expect(try answer("b == null", 3, 3..<4) == [3])
+        #expect(try answer("\(longest) == 1", 3, 3..<4) == [3])
         #expect(try answer("b == null", 4, 4..<5) == [])
         #expect(try answer("b == null", 9, 4..<4) == [])
         let states = try file.states(

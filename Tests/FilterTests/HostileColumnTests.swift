@@ -170,5 +170,33 @@ import Testing
         #expect(shared.contains { $0.expected.contains("share no bytes") })
         let many = try findings { $0[12] = UInt8(ColumnField.columnCount + 1) }
         #expect(many.contains { $0.expected == "at most 16" })
+        let long = try findings { $0.replaceSubrange(4..<8, with: [2, 4, 0, 0]) }
+        #expect(long.contains { $0.expected == "at most 1025" })
+    }
+
+    /// A collection without fields at 0 does not lead back to those that were looked at.
+    @Test func noFieldIsLookedAtForTwoCollections() throws {
+        let fixture = try ColumnFixture()
+        let reference = try #require(try fixture.write(Self.rows))
+        var sections = try self.sections(of: fixture.open(reference, rowCount: 70))
+        let fields = try #require(sections.first { $0.type == SectionType.columnFields })
+        let place = try #require(
+            sections.firstIndex { $0.type == SectionType.columnCollections }
+        )
+        var writer = ByteWriter()
+        let count = fields.bytes.count / ColumnField.byteCount
+        for (id, owned) in [0..<count, 0..<0, 0..<count, 0..<0, 0..<count].enumerated() {
+            ColumnCollection(
+                collectionID: UInt32(id) + 1,
+                rows: (UInt32(id) * 14)..<(UInt32(id) * 14 + 14),
+                fields: owned,
+                hasOtherFields: false
+            ).encode(into: &writer)
+        }
+        sections[place].bytes = writer.finish()
+        let file = try fixture.open(fixture.forge(sections, rowCount: 70), rowCount: 70)
+        var found: [Finding] = []
+        file.verify { found.append($0) }
+        #expect(found.filter { $0.expected.contains("and field \(count)") }.count == 4)
     }
 }

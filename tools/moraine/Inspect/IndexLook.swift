@@ -103,11 +103,16 @@ func describeColumns(_ walk: inout SealedWalk) throws(StoreError) {
             }
         )
     )
+    // Both ascend: to look through all collections for each field would take hours of a forged file.
+    var owners = collections[...]
     walk.append(
         "columnFields",
         .list(
             fields.enumerated().map { index, field in
-                let owner = collections.first { $0.fields.contains(index) }
+                while let first = owners.first, first.fields.upperBound <= index {
+                    owners.removeFirst()
+                }
+                let owner = owners.first.flatMap { $0.fields.contains(index) ? $0 : nil }
                 let own = columns[field.columns.clamped(to: 0..<columns.count)]
                 return .object([
                     ("collectionID", owner.map { .number($0.collectionID) } ?? .null),
