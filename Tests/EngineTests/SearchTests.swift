@@ -7,6 +7,7 @@ import MoraineFilters
 import MoraineFormat
 import MoraineStorage
 import MoraineVectors
+import Synchronization
 import Testing
 
 @testable import MoraineEngine
@@ -269,6 +270,36 @@ struct SearchTests {
         // The same without a filter by the graph, whose searches took the same memory.
         let plain = try Self.answer(version, Self.queries(1)[0]) { $0.width = 6 }
         #expect(plain.plan.steps.last?.method == .graph && plain.hits.count == 10)
+    }
+
+    @Test func threadsThatShareAGraphFindWhatOneFinds() throws {
+        let (engine, _) = try Self.make()
+        defer { try? engine.close() }
+        try engine.buildIndexes()
+        let version = try engine.version()
+        let filters = try ["group < 17", "group >= 10"].map { try Filter(text: $0) }
+        // The first of them checks the graph; each goes by hops and without a filter in turn.
+        let answers = Mutex<[Int: [[SearchHit]]]>([:])
+        @Sendable func ask() throws -> [[SearchHit]] {
+            try Self.queries(12).enumerated().map { place, query in
+                try Self.answer(version, query) {
+                    if place % 3 > 0 { $0.filter = filters[place % 3 - 1] }
+                    $0.limit = 6
+                    $0.width = 6
+                }.hits
+            }
+        }
+        let threads = try (0..<4).map { number in
+            try #require(
+                WorkerThread {
+                    let found = try? ask()
+                    answers.withLock { $0[number] = found }
+                }
+            )
+        }
+        for thread in threads { thread.join() }
+        let alone = try ask()
+        for number in threads.indices { #expect(answers.withLock { $0[number] } == alone) }
     }
 
     @Test func aFieldThatNobodyHasIsNamed() throws {

@@ -136,8 +136,7 @@ private final class Stress: Sendable {
         var found: [String: Int] = [:]
         try version.scan(shape, wantsVectors: true) { document throws(StoreError) in
             let id = String(decoding: document.id, as: UTF8.self)
-            let text = String(decoding: document.text, as: UTF8.self)
-            found[id] = Int(text.prefix { $0 != " " }) ?? -1
+            found[id] = Self.number(document)
             return true
         }
         let query: [Float] = [1, 1]
@@ -145,7 +144,29 @@ private final class Stress: Sendable {
             try version.search(shape, query: query, SearchRequest(limit: 5)).hits
         }
         expect(hits.count == min(5, found.count), "\(hits.count) hits of \(found.count)")
+        for hit in hits {
+            let id = String(decoding: hit.id, as: UTF8.self)
+            let number = try version.withDocument(
+                of: hit,
+                in: shape,
+                wantsVector: true,
+                Self.number
+            )
+            expect(number == found[id], "the document of a hit has \(number), not \(id)'s")
+        }
+        for (id, number) in found {
+            let got = try Array(id.utf8).withUnsafeBufferPointer { id throws(StoreError) in
+                let id = UnsafeRawBufferPointer(id)
+                return try version.withDocument(shape, id: id, wantsVector: true, Self.number)
+            }
+            expect(got == number, "\(id) has \(number) in a scan and \(got ?? -1) by its id")
+        }
         return (0..<Self.writerCount).map { (found["w\($0)-a"] ?? 0, found["w\($0)-b"] ?? 0) }
+    }
+
+    /// The number that its text begins with.
+    private static func number(_ document: DocumentView) -> Int {
+        Int(String(decoding: document.text.prefix { $0 != 32 }, as: UTF8.self)) ?? -1
     }
 
     private func check(_ numbers: [(a: Int, b: Int)], _ least: [Int]) {
