@@ -1,5 +1,6 @@
 // The order of a memtable's rows: made in parts, and the same as if it were made whole.
 
+import MoraineFiles
 import MoraineStorage
 import Synchronization
 import Testing
@@ -68,7 +69,7 @@ struct MemTableOrderTests {
 
     @Test(arguments: 1...20 as ClosedRange<UInt64>)
     func theOrderIsWholeInWhicheverPartsItWasMade(seed: UInt64) {
-        var random = SplitMix(seed: seed)
+        let random = SeededRandom(seed: seed)
         let table = MemTable()
         var ids: [String] = []
         for _ in 0..<400 {
@@ -92,19 +93,5 @@ struct MemTableOrderTests {
                 }
             }
         }
-    }
-}
-
-private struct SplitMix {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }
