@@ -7,6 +7,7 @@ import Synchronization
 /// The rows of one collection in a memtable.
 struct CollectionRows {
     var head = UInt32.max
+    var live = LiveCounts()
     var sorted: SortedRows?
     /// Steps that were taken since for want of order.
     var debt = 0

@@ -78,6 +78,8 @@ package final class MemTable: @unchecked Sendable {
     private let rows = Atomic<Int>(0)
     private let expires = Atomic<Bool>(false)
     let collections = Mutex<[UInt32: CollectionRows]>([:])
+    /// Bytes of all `LiveCounts`; only for the holder of the commit lock.
+    private var countByteCount = 0
 
     package convenience init() { self.init(after: nil, pool: nil) }
 
@@ -117,6 +119,7 @@ package final class MemTable: @unchecked Sendable {
     /// Only for the holder of the commit lock.
     package var byteCount: Int {
         arena.byteCount + rowCount * MemoryLayout<MemRow>.stride + index.byteCount
+            + countByteCount
     }
 
     /// The row numbered `row`, which must exist.
@@ -199,8 +202,9 @@ package final class MemTable: @unchecked Sendable {
         if expiry != 0 { expires.store(true, ordering: .releasing) }
         rows.store(number + 1, ordering: .releasing)
         // Only now: who finds the row through its collection must find it whole.
-        collections.withLock {
-            $0[collectionID, default: CollectionRows()].head = UInt32(number)
+        change(collectionID) {
+            $0.head = UInt32(number)
+            return !isTombstone && $0.live.add(1, at: lsn)
         }
         if index.isFull { growIndex() }
         index.set(hash, UInt32(number), isNew: previous == Self.none) { row in
@@ -208,11 +212,19 @@ package final class MemTable: @unchecked Sendable {
         }
     }
 
-    /// Ends a row's life at `lsn`.
+    /// Ends the life of a row, a document that lives, at `lsn`.
     ///
     /// Versions before it still see the row.
-    package func kill(_ row: Int, at lsn: UInt64) {
-        self.row(row).pointee.death.store(lsn, ordering: .releasing)
+    func kill(_ row: Int, at lsn: UInt64) {
+        let row = self.row(row)
+        row.pointee.death.store(lsn, ordering: .releasing)
+        change(row.pointee.collectionID) { $0.live.add(-1, at: lsn) }
+    }
+
+    /// - Parameter body: true when it noted a count of its own.
+    private func change(_ collectionID: UInt32, _ body: (inout CollectionRows) -> Bool) {
+        let isNoted = collections.withLock { body(&$0[collectionID, default: CollectionRows()]) }
+        if isNoted { countByteCount += LiveCounts.stepByteCount }
     }
 
     private func growIndex() {

@@ -166,12 +166,17 @@ package final class Version: Sendable {
         return try body(view)
     }
 
-    /// How many documents a collection has.
+    /// How many documents a collection has: counted row by row only in a memtable where some
+    /// expire.
     package func count(_ collection: CollectionShape) throws(StoreError) -> Int {
         try limit?.check()
         var meter = ReadMeter(limit)
         var count = 0
         for memtable in memtables {
+            guard memtable.hasExpiries else {
+                count += memtable.liveCount(collectionID: collection.id, at: lsn)
+                continue
+            }
             try memtable.forEachRow(collectionID: collection.id) { _, row throws(StoreError) in
                 try meter.step()
                 if sees(row) { count += 1 }

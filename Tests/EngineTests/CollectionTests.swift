@@ -34,9 +34,13 @@ extension BatchBuilder {
         }
     }
 
-    mutating func put(_ collection: String, _ id: String, text: String, vector: [Float]? = nil)
-        throws(StoreError)
-    {
+    mutating func put(
+        _ collection: String,
+        _ id: String,
+        text: String,
+        vector: [Float]? = nil,
+        expiry: UInt64 = 0
+    ) throws(StoreError) {
         let shape = try self.collection(collection)
         try withBytes(Array(id.utf8)) { id throws(StoreError) in
             try withBytes(Array(text.utf8)) { text throws(StoreError) in
@@ -47,7 +51,8 @@ extension BatchBuilder {
                             id: id,
                             text: text,
                             metadata: metadata,
-                            vector: vector == nil ? nil : floats
+                            vector: vector == nil ? nil : floats,
+                            expiry: expiry
                         )
                     }
                 }

@@ -222,7 +222,7 @@ private final class Pending: Sendable {
 }
 
 extension BatchBuilder {
-    fileprivate mutating func delete(_ collection: CollectionShape, id: String)
+    mutating func delete(_ collection: CollectionShape, id: String)
         throws(StoreError)
     {
         try Array(id.utf8).withUnsafeBufferPointer { bytes throws(StoreError) in

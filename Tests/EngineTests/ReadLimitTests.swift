@@ -134,6 +134,10 @@ struct ReadLimitTests {
 
     @Test func everyReadAsksOnItsWay() throws {
         let engine = try filled(ManualClock(wallMilliseconds: 1_700_000_000_000))
+        // With one that expires the rows of memory are counted one by one.
+        try engine.commit { batch throws(StoreError) in
+            try batch.put("notes", "expires", text: "", expiry: 2_000_000_000_000)
+        }
         for index in 0..<8 {
             let patient = Impatience(.max)
             let (name, read) = try reads(try engine.version().limited(by: patient.limit))[index]
@@ -146,6 +150,16 @@ struct ReadLimitTests {
                 #expect(failure(read) == .cancelled, "\(name) after \(patience)")
             }
         }
+        try engine.close()
+    }
+
+    @Test func aCountGoesOverNoRowsOfMemoryWhereNoneExpires() throws {
+        let engine = try filled(ManualClock(wallMilliseconds: 1_700_000_000_000))
+        let patient = Impatience(.max)
+        let version = try engine.version().limited(by: patient.limit)
+        let notes = try #require(version.collection("notes"))
+        #expect(try version.count(notes) == 2 * Self.rowCount)
+        #expect(patient.count == 1)
         try engine.close()
     }
 
