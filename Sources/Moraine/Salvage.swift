@@ -101,8 +101,8 @@ extension Store {
         item: (Salvage.Item) -> Void = { _ in }
     ) throws(MoraineError) -> Salvage {
         try salvage(
-            damaged,
-            into: target,
+            PosixFileSystem.folder(meantBy: damaged),
+            into: PosixFileSystem.folder(meantBy: target),
             in: PosixFileSystem(),
             within: ownLimit(after: timeout),
             item
@@ -145,7 +145,12 @@ extension Store {
         into target: String,
         timeout: Duration? = nil
     ) async throws(MoraineError) -> Salvage {
-        try await salvage(damaged, into: target, timeout: timeout, in: PosixFileSystem())
+        try await salvage(
+            PosixFileSystem.folder(meantBy: damaged),
+            into: PosixFileSystem.folder(meantBy: target),
+            timeout: timeout,
+            in: PosixFileSystem()
+        )
     }
 
     /// The same on any file system.

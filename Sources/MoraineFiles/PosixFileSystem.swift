@@ -110,21 +110,25 @@ extension PosixFileSystem {
     ///
     /// The path as it is where the system cannot tell: opening it says what is wrong.
     package static func folder(meantBy path: String) -> String {
+        let folder = folder(linkedBy: path)
+        guard let first = folder.utf8.first, first != UInt8(ascii: "/"),
+            let current = getcwd(nil, 0)
+        else { return folder }
+        defer { free(current) }
+        guard let base = String(validatingCString: current) else { return path }
+        return base == "/" ? "/\(folder)" : "\(base)/\(folder)"
+    }
+
+    /// The path itself, or where a symbolic link in its last part leads, from the root.
+    package static func folder(linkedBy path: String) -> String {
         guard !path.isEmpty, !path.utf8.contains(0) else { return path }
         var folder = path
         while folder.utf8.count > 1, folder.utf8.last == UInt8(ascii: "/") { folder.removeLast() }
         var status = stat()
-        if lstat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFLNK {
-            guard let target = realpath(folder, nil) else { return path }
-            defer { free(target) }
-            return String(validatingCString: target) ?? path
-        }
-        guard folder.utf8.first != UInt8(ascii: "/"), let current = getcwd(nil, 0) else {
-            return folder
-        }
-        defer { free(current) }
-        guard let base = String(validatingCString: current) else { return path }
-        return base == "/" ? "/\(folder)" : "\(base)/\(folder)"
+        guard lstat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return folder }
+        guard let target = realpath(folder, nil) else { return path }
+        defer { free(target) }
+        return String(validatingCString: target) ?? path
     }
 }
 

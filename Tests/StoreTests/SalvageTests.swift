@@ -41,4 +41,18 @@ struct SalvageTests {
         #expect(result.lostCommits.isEmpty && result.findings.isEmpty)
         #expect(result.collections.map(\.recovered) == [1])
     }
+
+    @Test func aLinkToAStoreIsTheStore() async throws {
+        let folder = try TemporaryFolder()
+        let store = try await Store.open(at: folder.store)
+        try await store.collection("notes").put(Document(id: "a", text: "one"))
+        try await store.close()
+        let link = folder.path + "/current"
+        try FileManager.default.createSymbolicLink(
+            atPath: link,
+            withDestinationPath: folder.store
+        )
+        #expect(try Store.salvage(link, into: folder.store + ".new") { _ in }.isComplete)
+        #expect(try await Store.salvage(link, into: folder.store + ".again").isComplete)
+    }
 }

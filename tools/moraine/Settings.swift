@@ -53,7 +53,7 @@ extension Call {
     ) throws(Failure) -> R {
         let options = try engineOptions(access)
         let engine = try engineCall { () throws(StoreError) in
-            try Engine.open(at: folder, options: options)
+            try Engine.open(at: PosixFileSystem.folder(linkedBy: folder), options: options)
         }
         for note in engine.openingNotes { console.note(Failure.text(note)) }
         let result: R

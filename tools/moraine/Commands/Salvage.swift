@@ -1,6 +1,7 @@
 // moraine salvage: a new store from whatever can still be read of a damaged one.
 
 import MoraineEngine
+import MoraineFiles
 import MoraineJSON
 import MoraineSalvage
 import MoraineStorage
@@ -76,8 +77,12 @@ private func salvageStore(_ call: Call, _ target: String, list: Output?) throws(
     var count = 0
     let report = try engineCall { () throws(StoreError) in
         defer { progress.clear() }
-        return try Salvager.salvage(call[0], into: target, options: options, within: limit) {
-            item in
+        return try Salvager.salvage(
+            PosixFileSystem.folder(linkedBy: call[0]),
+            into: PosixFileSystem.folder(linkedBy: target),
+            options: options,
+            within: limit
+        ) { item in
             count += 1
             progress.show("\(grouped(count)) documents")
             if item.outcome != .recovered, shown[item.outcome, default: []].count < shownCount {

@@ -46,7 +46,7 @@ extension Command {
                 let report = StoreReport(
                     figures: engine.statistics(),
                     version: version,
-                    files: try StoreFiles(call[0], version.segmentReports())
+                    files: try StoreFiles(engine.folder, version.segmentReports())
                 )
                 try engineCall { () throws(StoreError) in try limit?.check() }
                 call.print(.object(report.fields))

@@ -1,6 +1,7 @@
 // moraine verify: reads every byte of a store and compares it with its checksums.
 
 import MoraineEngine
+import MoraineFiles
 import MoraineFormat
 import MoraineJSON
 import MoraineStorage
@@ -26,7 +27,7 @@ extension Command {
             let report = try engineCall { () throws(StoreError) in
                 defer { progress.clear() }
                 return try Engine.verify(
-                    call[0],
+                    PosixFileSystem.folder(linkedBy: call[0]),
                     options: options,
                     within: limit,
                     progress: { done, total in

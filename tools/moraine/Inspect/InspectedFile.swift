@@ -160,7 +160,7 @@ final class InspectedStore {
         self.limit = limit
         fileSystem = Self.fileSystem(limit)
         isStore = true
-        folder = call[0]
+        folder = PosixFileSystem.folder(linkedBy: call[0])
         let fileSystem = fileSystem
         let folder = folder
         let info = try engineCall { () throws(StoreError) in
