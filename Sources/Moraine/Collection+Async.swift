@@ -29,12 +29,13 @@ extension Store.Collection {
     /// Of equal ids the last one counts.
     ///
     /// - Parameter documents: at most 256 MiB; more than that takes `load(_:)`.
-    /// - Returns: the commit's number, which is the version of each of them.
+    /// - Returns: the commit's number, which is the version of each of them; without documents the
+    ///   newest commit's.
     /// - Throws: what the blocking form throws; `cancelled`.
     @discardableResult
     public func put(_ documents: [Document]) async throws(MoraineError) -> LSN {
-        if documents.isEmpty { return try store.version() }
-        return try await store.commit { builder throws(StoreError) in
+        try await store.commit { builder throws(StoreError) in
+            try builder.use(shape)
             for document in documents { try builder.put(document, in: shape, ifVersion: nil) }
         }
     }

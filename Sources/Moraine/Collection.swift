@@ -92,12 +92,12 @@ extension Store.Collection {
     /// Of equal ids the last one counts.
     ///
     /// - Parameter documents: at most 256 MiB; more than that takes `load(_:)`.
-    /// - Returns: the commit's number, which is the version of each of them.
+    /// - Returns: the commit's number, which is the version of each of them; without documents the
+    ///   newest commit's.
     /// - Throws: what `put(_:ifVersion:)` throws.
     @discardableResult
     public func put(_ documents: [Document]) throws(MoraineError) -> LSN {
-        if documents.isEmpty { return try store.version() }
-        return try commit(documents, logged: true)
+        try commit(documents, logged: true)
     }
 
     /// Deletes a document; one that is not there is fine.
@@ -131,7 +131,7 @@ extension Store.Collection {
     /// - Throws: what `put(_:ifVersion:)` throws.
     @discardableResult
     public func load(_ documents: some Sequence<Document>) throws(MoraineError) -> LSN {
-        var last = try store.version()
+        var last = try put([])
         var portion: [Document] = []
         var byteCount = 0
         for document in documents {
@@ -152,6 +152,7 @@ extension Store.Collection {
     private func commit(_ documents: [Document], logged: Bool) throws(MoraineError) -> LSN {
         try face { () throws(StoreError) in
             try store.engine.commit(logged: logged) { builder throws(StoreError) in
+                try builder.use(shape)
                 for document in documents {
                     try builder.put(document, in: shape, ifVersion: nil)
                 }

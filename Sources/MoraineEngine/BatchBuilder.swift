@@ -153,8 +153,10 @@ package struct BatchBuilder {
         }
     }
 
-    /// Checks that a collection is still there.
-    mutating func use(_ collection: CollectionShape) throws(StoreError) {
+    /// Checks that a collection is still there; also for a batch that comes to write nothing to it.
+    ///
+    /// - Throws: `unknownCollection`.
+    package mutating func use(_ collection: CollectionShape) throws(StoreError) {
         if collection.id == lastUsed { return }
         guard table[collection.id] != nil else {
             throw StoreError(

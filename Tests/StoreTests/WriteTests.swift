@@ -91,6 +91,36 @@ import Testing
         #expect(try notes.get("x")?.text == "2")
     }
 
+    @Test func writingNoDocumentsIsRefusedWhereOneWouldBe() async throws {
+        let folder = try TemporaryFolder()
+        let store = try await Store.open(at: folder.store)
+        func refusals(_ notes: Store.Collection) async -> [MoraineError.Code?] {
+            let blocking = [
+                code { () throws(MoraineError) in try notes.put([Document(id: "a")]) },
+                code { () throws(MoraineError) in try notes.put([]) },
+                code { () throws(MoraineError) in try notes.load([]) },
+            ]
+            return blocking + [
+                await asyncCode { () async throws(MoraineError) in try await notes.put([]) },
+                await asyncCode { () async throws(MoraineError) in try await notes.load([]) },
+            ]
+        }
+        let gone = try await store.collection("gone")
+        let notes = try await store.collection("notes")
+        try await store.dropCollection("gone")
+        #expect(await refusals(gone) == Array(repeating: .unknownCollection, count: 5))
+        #expect(await refusals(notes) == Array(repeating: nil, count: 5))
+        try await store.close()
+        #expect(await refusals(notes) == Array(repeating: .closed, count: 5))
+
+        var configuration = Store.Configuration()
+        configuration.isReadOnly = true
+        let reader = try await Store.open(at: folder.store, configuration: configuration)
+        let read = try reader.existingCollection("notes")
+        #expect(await refusals(read) == Array(repeating: .readOnly, count: 5))
+        try await reader.close()
+    }
+
     @Test func aBatchSpansCollectionsAndIsAllOrNothing() throws {
         let store = try Store.inMemory()
         let notes = try store.collection("notes", dimensions: 4)
