@@ -40,7 +40,7 @@ extension Store {
         /// Results, open snapshots and vectors mapped from files come on top.
         public var memoryByteCount = 256 << 20
         /// Bytes of new documents that are gathered in memory before they are written to a
-        /// segment, from 64 KiB; `nil`: an eighth of the memory, 1 to 64 MiB.
+        /// segment, from 64 KiB to ``memoryByteCount``; `nil`: an eighth of that, 1 to 64 MiB.
         public var memtableByteCount: Int?
         /// Bytes of one log file at most, from 64 KiB.
         ///
@@ -118,7 +118,16 @@ extension Store.Configuration {
             1 << 20...Int.max
         )
         options.memtableByteCount = try memtableByteCount.map { count throws(StoreError) in
-            try Self.check(count, "memtableByteCount", 64 << 10...Int.max)
+            let count = try Self.check(count, "memtableByteCount", 64 << 10...Int.max)
+            guard count <= memoryByteCount else {
+                throw StoreError(
+                    .invalidArgument,
+                    "memtableByteCount is above memoryByteCount, the budget that it is a part of",
+                    expected: "a memtableByteCount of at most \(memoryByteCount)",
+                    found: "\(count)"
+                )
+            }
+            return count
         }
         options.logFileByteCount = try Self.check(
             logFileByteCount,

@@ -74,6 +74,7 @@ struct HostTests {
         for count in [Int.max, Int.max - 1, Int.max / 3, Int.max / 4 + 1] {
             var configuration = Store.Configuration()
             configuration.memtableByteCount = count
+            configuration.memoryByteCount = .max
             let store = try Store.inMemory(configuration: configuration)
             try store.collection("notes").put(Document(id: "a"))
             try store.checkpoint()

@@ -203,6 +203,21 @@ import Testing
         }
     }
 
+    @Test func aMemtableAboveTheMemoryIsRefusedAndBothAreNamed() throws {
+        var configuration = Store.Configuration()
+        configuration.memoryByteCount = 2 << 20
+        configuration.memtableByteCount = 2 << 20
+        try Store.inMemory(configuration: configuration).close()
+        configuration.memtableByteCount = (2 << 20) + 1
+        let error = #expect(throws: MoraineError.self) {
+            try Store.inMemory(configuration: configuration)
+        }
+        #expect(error?.code == .invalidArgument)
+        for name in ["memtableByteCount", "memoryByteCount"] {
+            #expect(error?.message.contains(name) == true)
+        }
+    }
+
     @Test(arguments: [
         Store.Durability.full, .relaxed(.milliseconds(5)), .bulk,
     ])

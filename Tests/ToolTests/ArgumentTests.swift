@@ -72,6 +72,26 @@ import moraine_cli
         }
     }
 
+    @Test func aMemtableIsNotLargerThanTheMemory() {
+        let text = String(repeating: "x", count: 30_000)
+        let lines = (0..<100).map {
+            #"{"op":"put","collection":"c","id":"\#($0)","text":"\#(text)"}"# + "\n"
+        }
+        let create = #"{"op":"create","collection":"c"}"# + "\n"
+        let outcome = place.run(
+            "apply",
+            "@",
+            input: create + lines.joined(),
+            environment: [
+                "MORAINE_MEMORY_BYTES": "65536", "MORAINE_MEMTABLE_BYTES": "1073741824",
+            ]
+        )
+        #expect(outcome.code == 0, "\(outcome.error)")
+        // With the memtable asked for only closing would have made one.
+        let count = place.run("stats", "@", "--json").json["segmentCount"] as? Int
+        #expect((count ?? 0) > 1)
+    }
+
     @Test func aFlagBeatsTheEnvironment() {
         let outcome = place.run(
             "create",

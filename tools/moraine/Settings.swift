@@ -158,7 +158,8 @@ extension Call {
             options.memoryByteCount = count
         }
         if let count = try setting("--memtable-bytes", "MORAINE_MEMTABLE_BYTES") {
-            options.memtableByteCount = count
+            // Not refused when it is above the budget: the two come from different places.
+            options.memtableByteCount = min(count, max(options.memoryByteCount, 1 << 20))
         }
         if let count = try setting("--wal-file-bytes", "MORAINE_WAL_FILE_BYTES") {
             options.logFileByteCount = count
