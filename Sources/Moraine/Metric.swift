@@ -5,9 +5,6 @@ import MoraineFormat
 /// How two vectors are compared; fixed when a collection is made.
 public enum Metric: String, Sendable, Hashable, CaseIterable {
     /// The cosine of the angle, -1 to 1. Vectors need not be normalised; zero vectors are refused.
-    ///
-    /// The products are added in 32 bits: vectors that are shorter than about 1e-15 should be
-    /// scaled up, or their scores are inexact.
     case cosine
     /// The inner product.
     case dot

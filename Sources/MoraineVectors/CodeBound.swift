@@ -51,7 +51,8 @@ import MoraineStorage
 ///
 /// **Limits.** A space and a query are left to the floats, `init` gives `nil`, when a norm is above
 /// 2^62 (the query's always, the vectors' under l2: dot products of the others stay below
-/// 2^62 * 2^64) or a factor is not moderate. Then all floats here are finite but for E e, e / scale
+/// 2^62 * 2^64), a vector's is subnormal under cosine, where scores then use a better one than the
+/// file's, or a factor is not moderate. Then all floats here are finite but for E e, e / scale
 /// and a threshold, which may be infinite: no sum is of infinities of different signs, and a reach
 /// of infinity keeps its vector.
 struct ReachBound: Sendable {
@@ -222,6 +223,7 @@ final class CodeBound: Sendable {
         let least = space.entry.leastNorm
         guard query.norm <= ReachBound.largestNorm,
             space.metric != .l2 || space.entry.largestNorm <= ReachBound.largestNorm,
+            space.metric != .cosine || least >= .leastNormalMagnitude,
             let coarse = ReachBound(
                 query,
                 QuerySteps(query, plane: planes),

@@ -8,10 +8,11 @@ package import MoraineStorage
 package final class QueryVector: Sendable {
     package let metric: Metric
     package let dimensions: Int
+    /// Of `values`.
     package let norm: Float
     // Written in init only, freed in deinit.
     private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
-    /// `dimensions` floats at a multiple of 64 bytes.
+    /// `dimensions` floats at a multiple of 64 bytes; under cosine the vector times a power of two.
     // Written in init only, part of `memory`.
     package nonisolated(unsafe) let values: UnsafePointer<Float>
     /// Written once by the C target, never changed.
@@ -26,7 +27,7 @@ package final class QueryVector: Sendable {
         metric: Metric,
         kernels: UnsafePointer<mk_kernels> = mk_kernels_best()
     ) throws(StoreError) {
-        norm = try VectorMath.validatedNorm(of: values, metric: metric)
+        let given = try VectorMath.validatedNorm(of: values, metric: metric)
         self.metric = metric
         self.kernels = kernels
         dimensions = values.count
@@ -38,6 +39,15 @@ package final class QueryVector: Sendable {
         )
         if let source = values.baseAddress {
             copy.initialize(from: source, count: values.count)
+        }
+        if metric == .cosine {
+            // A length of 2^61 to 2^62: products with vectors of any length neither overflow nor
+            // lose bits where they are too small. All others come out as without it.
+            let factor = Double(sign: .plus, exponent: 61 - Int(given.exponent), significand: 1)
+            for index in values.indices { copy[index] = Float(Double(copy[index]) * factor) }
+            norm = VectorMath.norm(copy, dimensions: values.count)
+        } else {
+            norm = given
         }
         self.values = UnsafePointer(copy)
     }
@@ -55,7 +65,11 @@ package final class QueryVector: Sendable {
             case .cosine, .dot: kernels.pointee.dot(values, vector, dimensions)
             case .l2: kernels.pointee.squared_l2(values, vector, dimensions)
             }
-        return Score.value(sum, metric, queryNorm: self.norm, norm: norm)
+        return switch metric {
+        case .cosine where norm < .leastNormalMagnitude:
+            Score.cosine(sum, queryNorm: self.norm, ofSubnormal: vector, dimensions: dimensions)
+        default: Score.value(sum, metric, queryNorm: self.norm, norm: norm)
+        }
     }
 
     /// The scores of `count` vectors that lie `stride` floats apart: the same bits as `score`.
@@ -77,6 +91,9 @@ package final class QueryVector: Sendable {
                     queryNorm: norm,
                     norm: norms[index]
                 )
+            }
+            for index in 0..<count where norms[index] < .leastNormalMagnitude {
+                scores[index] = score(vectors + index * stride, norm: norms[index])
             }
         case .dot:
             kernels.pointee.dot_rows(values, vectors, stride, dimensions, count, scores)

@@ -96,6 +96,18 @@ package enum Score {
         }
     }
 
+    /// The score under cosine of a vector whose norm has fewer bits in f32 than others: it is taken
+    /// again in f64.
+    package static func cosine(
+        _ sum: Float,
+        queryNorm: Float,
+        ofSubnormal vector: UnsafePointer<Float>,
+        dimensions: Int
+    ) -> Float {
+        let norm = mk_square_sum(vector, dimensions).squareRoot()
+        return Float(Double(sum) / (Double(queryNorm) * norm)) + 0
+    }
+
     /// The score as a number that is larger for nearer; 0, the farthest, for a NaN.
     @inline(__always)
     package static func key(_ score: Float, _ metric: Metric) -> UInt32 {

@@ -154,6 +154,17 @@ struct CodeScanTests {
         }
     }
 
+    /// The norm of the nearest is 1.73 times the least f32, which the file rounds to 2 times.
+    @Test func aNormOfFewBitsIsNoException() throws {
+        let least = Float.leastNonzeroMagnitude
+        func vector(_ start: [Float]) -> [Float] { start + [Float](repeating: 0, count: 17) }
+        // Most are far away, so that codes are asked; one is nearer than that norm makes of it.
+        var vectors = [[Float]](repeating: vector([1, -1, 0.1]), count: 4_100)
+        vectors[0] = vector([1, 1, 0.8])
+        vectors[4_050] = vector([least, least, least])
+        try compare(vectors, [[vector([2, 2, 2])]], .cosine)
+    }
+
     @Test(arguments: Metric.allCases) func deadRowsAndManyQueriesAndThreads(metric: Metric) throws {
         var maker = Maker(.clustered, dimensions: 20, seed: 93)
         // More codes than one thread takes: 2.2 MB.

@@ -159,6 +159,47 @@ struct ScoreTests {
         }
     }
 
+    @Test func underCosineLengthsDoNotMatter() throws {
+        var random = SplitMix(seed: 14)
+        let (q, v) = (random.vector(384), random.vector(384))
+        func score(_ q: [Float], _ v: [Float]) throws -> Float {
+            let ready = try query(q, .cosine)
+            let one = withVector(v) { buffer in
+                buffer.baseAddress.map { ready.score($0, norm: norm(v)) } ?? .nan
+            }
+            var many: [Float] = [.nan, .nan]
+            (v + v).withUnsafeBufferPointer { rows in
+                [norm(v), norm(v)].withUnsafeBufferPointer { norms in
+                    many.withUnsafeMutableBufferPointer { many in
+                        guard let rows = rows.baseAddress, let norms = norms.baseAddress,
+                            let many = many.baseAddress
+                        else { return }
+                        ready.scores(of: rows, stride: v.count, norms: norms, count: 2, into: many)
+                    }
+                }
+            }
+            #expect(many == [one, one])
+            return one
+        }
+        let wanted = try score(q, v)
+        for exponent in [-100, -90, -63, -40, 40, 58] {
+            let scale = Float(sign: .plus, exponent: exponent, significand: 1)
+            let (short, other) = (q.map { $0 * scale }, v.map { $0 * scale })
+            // Of the numbers next to 0 some lose bits when they are made so short.
+            #expect(abs(try score(short, v) - wanted) < 1e-6, "\(exponent)")
+            #expect(abs(try score(q, other) - wanted) < 1e-6, "\(exponent)")
+            #expect(abs(try score(short, other) - wanted) < 1e-6, "\(exponent)")
+        }
+        let least = Float.leastNonzeroMagnitude
+        for (q, v, wanted) in [
+            ([least, least], [1, 0], Float(0.5).squareRoot()), ([least, 2 * least], [2, 1], 0.8),
+            ([1, 0], [least, least], Float(0.5).squareRoot()), ([1, 2], [least, 2 * least], 1),
+            ([least, 3 * least], [3 * least, least], 0.6), ([least, least], [least, -least], 0),
+        ] as [([Float], [Float], Float)] {
+            #expect(abs(try score(q, v) - wanted) < 1e-6, "\(q) \(v)")
+        }
+    }
+
     @Test func normsAreTheRootOfEightF64SumsRounded() {
         #expect(norm([3, 4]) == 5)
         #expect(norm([0, 0]) == 0)
