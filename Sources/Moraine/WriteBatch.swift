@@ -282,9 +282,11 @@ extension BatchBuilder {
 }
 
 extension StoreError {
-    /// The same error with the document's id in front, and where it is about metadata with the
-    /// place of the value; what is long is cut.
+    /// The same error with the document's id in front unless it tells of it, and where it is about
+    /// metadata with the place of the value; what is long is cut.
     fileprivate func about(_ id: String, _ metadata: Metadata = [:]) -> StoreError {
+        // A patch that finds no such document, or another version of it.
+        if code == .notFound || code == .versionConflict { return self }
         let name = id.utf8.count <= 80 ? id : "\(String(id.unicodeScalars.prefix(40)))..."
         let place = code == .invalidMetadata ? metadata.faultyPlace.map { " at \($0)" } ?? "" : ""
         return StoreError(

@@ -234,6 +234,41 @@ struct HostTests {
         #expect(try found("a\u{0}b") == "a NUL at byte 1")
     }
 
+    @Test func errorsOfAPatchNameTheDocumentOnce() throws {
+        let store = try Store.inMemory()
+        let notes = try store.collection("notes")
+        try notes.put(Document(id: "some-id"))
+        func message(_ patch: () throws(MoraineError) -> LSN) throws -> String {
+            let error = try #require(throws: MoraineError.self) { try patch() }
+            return error.description
+        }
+        func batch(_ id: String, _ version: LSN?) throws(MoraineError) -> LSN {
+            var batch = WriteBatch()
+            batch.patch(id, in: "notes", set: ["a": 1], ifVersion: version)
+            return try store.write(batch)
+        }
+        let messages = [
+            try message { () throws(MoraineError) in try notes.patch("no-id", set: ["a": 1]) },
+            try message { () throws(MoraineError) in try batch("no-id", nil) },
+            try message { () throws(MoraineError) in
+                try notes.patch("some-id", set: ["a": 1], ifVersion: 999)
+            },
+            try message { () throws(MoraineError) in try batch("some-id", 999) },
+            try message { () throws(MoraineError) in
+                try notes.patch("some-id", set: ["key": 1], remove: ["key"])
+            },
+            try message { () throws(MoraineError) in
+                try notes.patch("some-id", set: ["key": .double(.nan)])
+            },
+        ]
+        for message in messages {
+            for name in ["-id\"", "document", "\"key\"", "patch"] {
+                #expect(message.components(separatedBy: name).count <= 2, "\(name) in \(message)")
+            }
+            #expect(message.contains("-id\""), "\(message)")
+        }
+    }
+
     @Test func chainsOfFiltersSayWhatTheyAreMadeOf() throws {
         let notes = try makeNotes()
         try notes.put(documents(0..<20))
