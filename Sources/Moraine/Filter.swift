@@ -79,7 +79,8 @@ public struct Filter: Sendable {
     /// Both filters.
     ///
     /// Many are put together sooner by ``all(_:)``.
-    public static func && (a: consuming Filter, b: Filter) -> Filter {
+    public static func && (a: consuming Filter, b: consuming Filter) -> Filter {
+        a.filter.growInPlace(with: &b.filter)
         a.filter.and(b.filter)
         a.fault = a.fault ?? b.fault
         return a
@@ -88,7 +89,8 @@ public struct Filter: Sendable {
     /// Either filter.
     ///
     /// Many are put together sooner by ``any(_:)``.
-    public static func || (a: consuming Filter, b: Filter) -> Filter {
+    public static func || (a: consuming Filter, b: consuming Filter) -> Filter {
+        a.filter.growInPlace(with: &b.filter)
         a.filter.or(b.filter)
         a.fault = a.fault ?? b.fault
         return a

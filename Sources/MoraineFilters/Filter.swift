@@ -100,6 +100,15 @@ package struct Filter: Sendable, Equatable {
     /// Allows another filter too.
     package mutating func or(_ other: Filter) { append(other, .or) }
 
+    /// Changes places with a much longer filter, before one is appended to the other: a chain that
+    /// is put together from its end would else be copied for each of its filters.
+    ///
+    /// Only before ``and(_:)`` or ``or(_:)``, for which the order means nothing.
+    package mutating func growInPlace(with other: inout Filter) {
+        // Guess: far above what is written by hand, which is printed as it was written.
+        if other.nodes.count / 64 > nodes.count { swap(&self, &other) }
+    }
+
     /// The paths that the filter looks at, each once, in the order of their first tests.
     package var paths: [FieldPath] {
         var seen: Set<FieldPath> = []

@@ -269,6 +269,25 @@ struct HostTests {
         }
     }
 
+    @Test func chainsOfFiltersThatGrowFromTheirEndAreNotNested() throws {
+        let notes = try makeNotes()
+        try notes.put(documents(0..<20))
+        var any: Filter = .field("number") == 3
+        var all: Filter = .field("number") < 7
+        for number in 0..<1_000 {
+            any = .field("number") == .int(Int64(number % 2 * 1_000)) || any
+            all = .field("number") != .int(Int64(number % 5 * 2)) && all
+        }
+        #expect(try notes.count(where: any) == 2)
+        #expect(try notes.count(where: all) == 3)
+        // The text of what is nested so deep could not be read.
+        #expect(try notes.count(where: Filter(text: any.description)) == 2)
+        #expect(try notes.count(where: Filter(text: all.description)) == 3)
+        // What is written by hand stays as it was written.
+        let written: Filter = .field("a") == 1 || .field("b") == 2 && !(.field("c") == 3)
+        #expect(written.description == "a == 1 or b == 2 and not c == 3")
+    }
+
     @Test func chainsOfFiltersSayWhatTheyAreMadeOf() throws {
         let notes = try makeNotes()
         try notes.put(documents(0..<20))
