@@ -247,4 +247,16 @@ extension ColumnFile {
             throw StoreError(error, path: path, base: values.entry.offset + UInt64(offset))
         }
     }
+
+    /// How many rows the encoded list at a place among the values holds.
+    func rowCount(at offset: Int, count: Int, of collection: Range<UInt32>)
+        throws(StoreError) -> Int
+    {
+        let bytes = try values.bytes(at: offset, count: count)
+        do throws(FormatError) {
+            return try RowSet.count(encoded: bytes, of: collection)
+        } catch {
+            throw StoreError(error, path: path, base: values.entry.offset + UInt64(offset))
+        }
+    }
 }

@@ -70,46 +70,26 @@ struct RowList {
     }
 }
 
-extension RowSet {
-    /// Adds the rows of an encoded list, those that are in the range.
-    ///
-    /// - Parameter collection: the rows that the list may hold; the set's range lies in them.
-    /// - Throws: where the list breaks a rule; some rows may have been added by then.
-    func insert(encoded bytes: UnsafeRawBufferPointer, of collection: Range<UInt32>)
-        throws(FormatError)
-    {
+/// A list of rows as it stands in a file.
+private enum EncodedRows {
+    case all
+    case list(DistanceReader)
+    /// As many words as the collection touches.
+    case bitmap(UnsafeRawBufferPointer)
+
+    init(_ bytes: UnsafeRawBufferPointer, of collection: Range<UInt32>) throws(FormatError) {
         var reader = ByteReader(bytes)
         let form = try reader.readUInt8("form")
         switch form {
         case RowForm.all:
             try reader.expectEnd("rows")
-            insertAll()
-        case RowForm.list:
-            var row = UInt64(collection.lowerBound)
-            while !reader.isAtEnd {
-                let at = reader.position
-                let distance = try reader.readVarint("distance")
-                guard distance < UInt64(collection.upperBound) - row else {
-                    throw FormatError(
-                        .range,
-                        at: UInt64(at),
-                        field: "row",
-                        expected: "below \(collection.upperBound)",
-                        found: "\(distance) after \(row)"
-                    )
-                }
-                row += distance
-                if row >= UInt64(rows.upperBound) { return }
-                if row >= UInt64(rows.lowerBound) { insert(UInt32(row)) }
-                row += 1
-            }
+            self = .all
+        case RowForm.list: self = .list(DistanceReader(reader, collection))
         case RowForm.bitmap:
-            let base = Int(collection.lowerBound / 64)
-            let all = Int((collection.upperBound - 1) / 64) - base + 1
-            let words = try reader.readBytes(all * 8, "bitmap")
+            let wordCount =
+                Int((collection.upperBound - 1) / 64) - Int(collection.lowerBound / 64) + 1
+            self = .bitmap(try reader.readBytes(wordCount * 8, "bitmap"))
             try reader.expectEnd("rows")
-            let start = (firstWord - base) * 8
-            insert(words: UnsafeRawBufferPointer(rebasing: words[start..<(start + wordCount * 8)]))
         default:
             throw FormatError(
                 .newer,
@@ -118,6 +98,80 @@ extension RowSet {
                 expected: "1 to 3",
                 found: "\(form)"
             )
+        }
+    }
+}
+
+/// Reads rows that are distances from the one before.
+private struct DistanceReader {
+    private var reader: ByteReader
+    private var least: UInt64
+    private let end: UInt64
+
+    init(_ reader: ByteReader, _ collection: Range<UInt32>) {
+        self.reader = reader
+        least = UInt64(collection.lowerBound)
+        end = UInt64(collection.upperBound)
+    }
+
+    /// The next row; `nil` behind the last.
+    @inline(__always)
+    mutating func next() throws(FormatError) -> UInt32? {
+        if reader.isAtEnd { return nil }
+        let at = reader.position
+        let distance = try reader.readVarint("distance")
+        guard distance < end - least else {
+            throw FormatError(
+                .range,
+                at: UInt64(at),
+                field: "row",
+                expected: "below \(end)",
+                found: "\(distance) after \(least)"
+            )
+        }
+        defer { least += distance + 1 }
+        return UInt32(least + distance)
+    }
+}
+
+extension RowSet {
+    /// Adds the rows of an encoded list, those that are in the range.
+    ///
+    /// - Parameter collection: the rows that the list may hold; the set's range lies in them.
+    /// - Throws: where the list breaks a rule; some rows may have been added by then.
+    func insert(encoded bytes: UnsafeRawBufferPointer, of collection: Range<UInt32>)
+        throws(FormatError)
+    {
+        switch try EncodedRows(bytes, of: collection) {
+        case .all: insertAll()
+        case .list(var list):
+            while let row = try list.next() {
+                if row >= rows.upperBound { return }
+                if row >= rows.lowerBound { insert(row) }
+            }
+        case .bitmap(let words):
+            let start = (firstWord - Int(collection.lowerBound / 64)) * 8
+            insert(words: UnsafeRawBufferPointer(rebasing: words[start..<(start + wordCount * 8)]))
+        }
+    }
+
+    /// How many rows of a collection an encoded list holds.
+    ///
+    /// - Complexity: linear in the bytes of the list, however many rows they stand for.
+    /// - Throws: where the list breaks a rule.
+    static func count(encoded bytes: UnsafeRawBufferPointer, of collection: Range<UInt32>)
+        throws(FormatError) -> Int
+    {
+        switch try EncodedRows(bytes, of: collection) {
+        case .all: return collection.count
+        case .list(var list):
+            var count = 0
+            while try list.next() != nil { count += 1 }
+            return count
+        case .bitmap:
+            let set = RowSet(collection)
+            try set.insert(encoded: bytes, of: collection)
+            return set.count
         }
     }
 }

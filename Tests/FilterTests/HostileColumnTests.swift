@@ -103,6 +103,100 @@ import Testing
         #expect(findings(same).isEmpty)
     }
 
+    /// As verifying would fill a set of 512 MiB for each string and column, it must not need one.
+    @Test func verifyingCostsWhatAFileHoldsNotWhatItStandsFor() throws {
+        let rowCount = Int(UInt32.max) - 1
+        let stringCount = 2_000
+        let fieldCount = 200
+        let fixture = try ColumnFixture()
+        let reference = try #require(try fixture.write(Array(Self.rows.prefix(1))))
+        let good = try fixture.open(reference, rowCount: 1)
+        var sections = try self.sections(of: good).map { ($0.type, bytes: [UInt8]()) }
+        func fill(_ type: UInt32, _ body: (inout ByteWriter) -> Void) {
+            var writer = ByteWriter(capacity: 64)
+            body(&writer)
+            guard let index = sections.firstIndex(where: { $0.0 == type }) else { return }
+            sections[index].bytes = writer.bytes
+        }
+        // One field of strings that all stand in all rows, and many that all rows have.
+        let all: UInt8 = 1
+        let stringByteCount = stringCount * 4
+        let columnByteCount = stringCount * 8 + stringByteCount + stringCount
+        fill(SectionType.columnValues) { writer in
+            for index in 1...stringCount {
+                writer.writeUInt32(UInt32(index * 4))
+                writer.writeUInt32(UInt32(index))
+            }
+            for index in 0..<stringCount { writer.writeUInt32(UInt32(10_000 + index).byteSwapped) }
+            for _ in 0..<(stringCount + fieldCount) { writer.writeUInt8(all) }
+        }
+        fill(SectionType.columns) { writer in
+            ColumnEntry(
+                kind: .strings,
+                domain: .value,
+                valueCount: UInt32(stringCount),
+                stringByteCount: UInt64(stringByteCount),
+                offset: 0,
+                byteCount: UInt64(columnByteCount)
+            ).encode(into: &writer)
+            for index in 0..<fieldCount {
+                ColumnEntry(
+                    kind: .present,
+                    domain: .value,
+                    valueCount: UInt32(rowCount),
+                    stringByteCount: 0,
+                    offset: UInt64(columnByteCount + index),
+                    byteCount: 1
+                ).encode(into: &writer)
+            }
+        }
+        fill(SectionType.columnPaths) { writer in
+            for index in 0...fieldCount { writer.writeBytes([2, 0x41, UInt8(index)]) }
+        }
+        fill(SectionType.columnFields) { writer in
+            for index in 0...fieldCount {
+                ColumnField(path: index * 3..<(index + 1) * 3, columns: index..<(index + 1))
+                    .encode(into: &writer)
+            }
+        }
+        fill(SectionType.columnCollections) { writer in
+            ColumnCollection(
+                collectionID: 1,
+                rows: 0..<UInt32(rowCount),
+                fields: 0..<(fieldCount + 1),
+                hasOtherFields: false
+            ).encode(into: &writer)
+        }
+        let source = try good.file.requiredSection(SectionType.source).allBytes()
+        fill(SectionType.source) { writer in writer.writeBytes(source) }
+        let file = try fixture.open(
+            try fixture.forge(sections.map { ($0.0, $0.bytes) }, rowCount: rowCount),
+            rowCount: rowCount
+        )
+        var findings: [Finding] = []
+        file.verify { findings.append($0) }
+        #expect(findings.isEmpty, "\(findings.first.map { "\($0)" } ?? "")")
+    }
+
+    @Test func whatIsCountedIsWhatASetWouldHold() throws {
+        var random = SplitMix(seed: 62)
+        for _ in 0..<300 {
+            let first = UInt32(random.below(200))
+            let rows = first..<(first + UInt32(random.below(300)) + 1)
+            var list = RowList(first: first)
+            let share = random.below(5)
+            for row in rows where random.below(4) < share { list.append(row) }
+            var writer = ByteWriter(capacity: 64)
+            list.encode(rows, into: &writer)
+            try writer.bytes.withUnsafeBytes { bytes in
+                let set = RowSet(rows)
+                try set.insert(encoded: bytes, of: rows)
+                #expect(try RowSet.count(encoded: bytes, of: rows) == set.count)
+                #expect(set.count == Int(list.count))
+            }
+        }
+    }
+
     private func sections(of file: ColumnFile) throws -> [(type: UInt32, bytes: [UInt8])] {
         try file.file.layout.entries.filter { $0.type != SectionType.checksumTable }.map { entry in
             (entry.type, Array(try file.file.requiredSection(entry.type).allBytes()))
