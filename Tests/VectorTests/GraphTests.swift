@@ -132,6 +132,29 @@ struct GraphTests {
         }
     }
 
+    @Test func theWalkThatTakesLessForTheSameRecallIsChosen() {
+        func curve(_ points: (Double, Double)...) -> [WalkPoint] {
+            points.map { WalkPoint(recall: $0.0, cost: $0.1) }
+        }
+        let whole = curve((0.9, 100), (1, 200))
+        // Finds less at each width, and takes less for .95: 138 for 150.
+        let coarse = curve((0.7, 60), (0.9, 120), (0.98, 150), (1, 180))
+        let targets = [0.95, 0.99]
+        #expect(WalkPoint.isFirstCheaper(coarse, whole, at: targets))
+        #expect(!WalkPoint.isFirstCheaper(whole, coarse, at: targets))
+        // Costly where more is to be found; what only one of them reaches is for that one.
+        let steep = curve((0.7, 60), (0.96, 130), (1, 400))
+        #expect(WalkPoint.isFirstCheaper(steep, whole, at: [0.95]))
+        #expect(!WalkPoint.isFirstCheaper(steep, whole, at: targets))
+        let poor = curve((0.7, 10), (0.98, 20))
+        #expect(WalkPoint.isFirstCheaper(poor, whole, at: [0.95]))
+        #expect(!WalkPoint.isFirstCheaper(poor, whole, at: targets))
+        #expect(WalkPoint.isFirstCheaper(whole, poor, at: targets))
+        // The first width may do already; where none does neither is better.
+        #expect(WalkPoint.isFirstCheaper(curve((0.96, 99)), curve((0.96, 100)), at: [0.95]))
+        #expect(!WalkPoint.isFirstCheaper(poor, poor, at: [0.99]))
+    }
+
     @Test func vectorsThatAreAllTheSameMakeAGraphOfOneNode() throws {
         let vectors = Array(repeating: [Float](repeating: 1, count: 5), count: 1100)
         let opened = try open(vectors, .l2)

@@ -15,17 +15,62 @@ package struct GraphTrial: Sendable, Equatable {
     package let walk: GraphSpaceEntry.Walk
 }
 
+/// What the searches of one width add up to.
+private struct Tally {
+    /// Of the nearest.
+    var found = 0
+    /// Codes.
+    var compared = 0
+}
+
+/// What searches of one width find, and what they take.
+struct WalkPoint {
+    /// What comparing a coarse code takes where comparing a whole one takes 1: half of the lines,
+    /// and as long for all else.
+    static let coarseCost = 2.0 / 3
+
+    let recall: Double
+    /// Comparisons of whole codes that take as long.
+    let cost: Double
+
+    /// Whether the first of two walks takes no more than the other to reach the targets that one of
+    /// them reaches.
+    ///
+    /// - Parameters:
+    ///   - first: of widths in ascending order, and so the other.
+    ///   - targets: recalls.
+    static func isFirstCheaper(_ first: [Self], _ other: [Self], at targets: [Double]) -> Bool {
+        var sums = (first: 0.0, other: 0.0)
+        for target in targets {
+            let costs = (first: cost(of: first, at: target), other: cost(of: other, at: target))
+            guard costs.first != nil || costs.other != nil else { continue }
+            sums.first += costs.first ?? .infinity
+            sums.other += costs.other ?? .infinity
+        }
+        return sums.first < sums.other
+    }
+
+    /// What a recall takes, on the line between two widths; `nil` when none reaches it.
+    private static func cost(of curve: [Self], at recall: Double) -> Double? {
+        guard let next = curve.firstIndex(where: { $0.recall >= recall }) else { return nil }
+        guard next > 0 else { return curve[0].cost }
+        let (low, high) = (curve[next - 1], curve[next])
+        let share = (recall - low.recall) / (high.recall - low.recall)
+        return low.cost + share * (high.cost - low.cost)
+    }
+}
+
 extension GraphBuilder {
     private static let sampleCount = 100
     private static let neighbourCount = 10
     /// Codes compared by one call of a kernel.
     private static let batch = 1024
 
-    /// What coarse codes may find less, on average over the widths.
-    private static let coarseLoss: Float = 0.005
+    /// The recalls at which the two walks' costs are compared.
+    private static let targets: [Double] = [0.95, 0.99]
 
-    /// Searches for some of the graph's own codes, themselves left out, by coarse codes; by whole
-    /// ones where those find more.
+    /// Searches for some of the graph's own codes, themselves left out, by coarse codes and by whole
+    /// ones; the walk is the one that takes less to find as much.
     ///
     /// What is as near as the tenth nearest counts as found, whichever it is. All in whole
     /// numbers: it tries the graph, not the codes.
@@ -37,8 +82,8 @@ extension GraphBuilder {
         var isNode = [Bool](repeating: duplicates.isEmpty, count: codes.count)
         if !duplicates.isEmpty { for node in order { isNode[Int(node)] = true } }
         let walks = [GraphSpaceEntry.Walk.coarse, .whole]
-        let none = [Int](repeating: 0, count: GraphSpaceEntry.recallWidths.count)
-        let found = Mutex([none, none])
+        let none = [Tally](repeating: Tally(), count: GraphSpaceEntry.recallWidths.count)
+        let tallies = Mutex([none, none])
         let wanted = min(Self.neighbourCount, nodeCount - 1)
         let nodes = isNode
         try spread(0..<count, batch: 4, threads: threads, step) { [self] range, worker in
@@ -50,20 +95,31 @@ extension GraphBuilder {
                 let bar = bar(of: node, query, nodes, wanted)
                 for (walk, search) in searches.enumerated() {
                     for (index, width) in GraphSpaceEntry.recallWidths.enumerated() {
+                        let before = search.comparisonCount
                         let hits = hits(of: node, query, width: width, bar: bar, search)
-                        found.withLock { $0[walk][index] += min(hits, wanted) }
+                        let compared = search.comparisonCount - before
+                        tallies.withLock {
+                            $0[walk][index].found += min(hits, wanted)
+                            $0[walk][index].compared += compared
+                        }
                     }
                 }
             }
         }
-        let recalls = found.withLock { found in
-            found.map { $0.map { wanted == 0 ? 1 : Float($0) / Float(wanted * count) } }
+        let curves = tallies.withLock { tallies in
+            zip(walks, tallies).map { walk, tallies in
+                tallies.map { tally in
+                    WalkPoint(
+                        recall: wanted == 0 ? 1 : Double(tally.found) / Double(wanted * count),
+                        cost: Double(tally.compared) * (walk == .coarse ? WalkPoint.coarseCost : 1)
+                    )
+                }
+            }
         }
-        let losses = zip(recalls[1], recalls[0]).map { $0 - $1 }
-        let isCoarse = losses.reduce(0, +) <= Self.coarseLoss * Float(losses.count)
+        let isCoarse = WalkPoint.isFirstCheaper(curves[0], curves[1], at: Self.targets)
         return GraphTrial(
             sampleCount: count,
-            recalls: recalls[isCoarse ? 0 : 1],
+            recalls: curves[isCoarse ? 0 : 1].map { Float($0.recall) },
             walk: isCoarse ? .coarse : .whole
         )
     }
