@@ -38,12 +38,14 @@ struct CheckpointBuilder: Sendable {
     /// Dead rows of each segment that its newest deletion file holds.
     let persistedDead: [UInt64: Int]
     let ids: IDCounters
+    let reaper: FileReaper
     /// Vectors are written on a thread of their own.
     let isParallel: Bool
 
     /// Writes and syncs everything.
     ///
-    /// On an error nothing is left behind that anything refers to.
+    /// On an error nothing is left behind that anything refers to; what cannot be removed is tried
+    /// again before the next checkpoint, since from then on nobody could tell it from a segment.
     func build() throws(StoreError) -> BuiltCheckpoint {
         var written: [String] = []
         do throws(StoreError) {
@@ -62,7 +64,9 @@ struct CheckpointBuilder: Sendable {
             }
             return BuiltCheckpoint(entry: entry, rows: documents, deletions: deletions)
         } catch {
-            for name in written { try? fileSystem.remove(FileNames.path(folder, name)) }
+            // Documents last: what is left after a crash is judged by them.
+            reaper.add(written.reversed())
+            reaper.reap(fileSystem, folder: folder)
             throw error
         }
     }

@@ -89,6 +89,7 @@ struct CompactionBuilder {
     let codec: Codec
     let ids: IDCounters
     let cache: BlockCache
+    let reaper: FileReaper
     let task: CompactionTask
     /// Threads that work on it.
     let width: Int
@@ -112,7 +113,8 @@ struct CompactionBuilder {
         do throws(StoreError) {
             return try build(segmentID, keyID)
         } catch {
-            for name in names { try? fileSystem.remove(FileNames.path(folder, name)) }
+            reaper.add(names)
+            reaper.reap(fileSystem, folder: folder)
             throw error
         }
     }

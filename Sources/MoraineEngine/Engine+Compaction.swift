@@ -213,6 +213,7 @@ extension Engine {
             codec: options.codec,
             ids: ids,
             cache: cache,
+            reaper: reaper,
             task: task,
             width: width,
             step: step

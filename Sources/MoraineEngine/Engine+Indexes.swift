@@ -232,8 +232,8 @@ extension Engine {
     /// On an error no file is left.
     func write(_ format: IndexFormat, _ target: IndexTarget) throws(StoreError) -> DerivedFile? {
         try checkReserve(for: target.source.segment)
-        guard let file = try format.write(target) else { return nil }
         do throws(StoreError) {
+            guard let file = try format.write(target) else { return nil }
             do throws(FileError) {
                 // DURABLE: the name must outlive a crash before an edit relies on it.
                 try options.fileSystem.syncDirectory(
@@ -245,8 +245,8 @@ extension Engine {
             return try format.file(file, target.source)
         } catch {
             let id = target.source.segment.id
-            let name = FileNames.derived(format.kind, id, fileID: file.fileID)
-            try? options.fileSystem.remove(FileNames.path(folder, name))
+            reaper.add([FileNames.derived(format.kind, id, fileID: target.fileID)])
+            reaper.reap(options.fileSystem, folder: folder)
             throw error
         }
     }

@@ -279,6 +279,7 @@ extension Engine {
                     sealed: sealed,
                     persistedDead: writer.floorDead.mapValues(\.count),
                     ids: ids,
+                    reaper: reaper,
                     isParallel: options.runsInBackground
                 )
             }

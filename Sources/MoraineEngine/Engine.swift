@@ -287,6 +287,7 @@ package final class Engine: Sendable {
     private func startServing() throws(StoreError) {
         guard let writer else { return }
         writer.publish = { [weak self] in self?.publish($0) }
+        writer.retire = { [reaper] in reaper.add($0) }
         let isThreaded = options.runsInBackground
         let work = BackgroundWork(hasThread: isThreaded) { [weak self] () throws(StoreError) in
             try self?.writeCheckpoint()

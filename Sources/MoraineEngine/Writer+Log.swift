@@ -377,7 +377,7 @@ extension Writer {
 
     /// Recycles or removes files that a durable edit has dropped.
     ///
-    /// Failing is harmless: the next writer removes what is left.
+    /// What fails is removed later.
     func recycle(_ dropped: [LogEntry]) {
         for entry in dropped {
             logEnds[entry.sequence] = nil
@@ -393,7 +393,7 @@ extension Writer {
                     try fileSystem.remove(path)
                 }
             } catch {
-                continue
+                retire([name])
             }
         }
     }

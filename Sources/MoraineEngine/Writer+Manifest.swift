@@ -107,9 +107,13 @@ extension Writer {
         }
     }
 
-    /// Removes a file that nothing refers to; what fails is left for the next writer's start.
+    /// Removes a file that nothing refers to; what fails is tried again later.
     func removeQuietly(_ name: String) {
-        try? fileSystem.remove(FileNames.path(folder, name))
+        do throws(FileError) {
+            try fileSystem.remove(FileNames.path(folder, name))
+        } catch {
+            if !error.isNotFound { retire([name]) }
+        }
     }
 }
 

@@ -11,19 +11,19 @@ extension Writer {
     /// Removes files that carry a name of ours and that the state does not name.
     func removeOrphans() throws(StoreError) {
         do throws(FileError) {
-            try forEachName(FileNames.manifestFolder) { name, parsed throws(FileError) in
-                if case .manifest(let id) = parsed, id != root.manifestID { try remove(name) }
+            try forEachName(FileNames.manifestFolder) { name, parsed in
+                if case .manifest(let id) = parsed, id != root.manifestID { removeQuietly(name) }
             }
             let liveLogs = Set(state.logs.map(\.sequence))
-            try forEachName(FileNames.logFolder) { name, parsed throws(FileError) in
+            try forEachName(FileNames.logFolder) { name, parsed in
                 if case .log(_, let sequence) = parsed, !liveLogs.contains(sequence) {
-                    try remove(name)
+                    removeQuietly(name)
                 }
             }
             try removeOrphansOfSegments()
             let temporary = FileNames.path(folder, FileNames.temporaryFolder)
             for entry in try fileSystem.list(temporary) where !entry.isDirectory {
-                try fileSystem.remove(temporary + "/" + entry.name)
+                removeQuietly(FileNames.temporaryFolder + "/" + entry.name)
             }
         } catch {
             throw StoreError(error, doing: "remove what an interrupted writer left")
@@ -38,10 +38,6 @@ extension Writer {
             let name = folderName + "/" + entry.name
             if let parsed = FileNames.parse(name) { try body(name, parsed) }
         }
-    }
-
-    private func remove(_ name: String) throws(FileError) {
-        try fileSystem.remove(FileNames.path(folder, name))
     }
 
     /// Segments that were dropped and of which there is still a file.
@@ -74,12 +70,14 @@ extension Writer {
         for (id, names) in files.sorted(by: { $0.key < $1.key }) {
             if let entry = state.segments.first(where: { $0.id == id }) {
                 // Of a segment that is part of the store, other files are older or unfinished ones.
-                for (name, parsed) in names where !isNamed(parsed, by: entry) { try remove(name) }
+                for (name, parsed) in names where !isNamed(parsed, by: entry) {
+                    removeQuietly(name)
+                }
             } else if try mayRemove(id) {
                 let document = FileNames.document(id)
-                for (name, _) in names where name != document { try remove(name) }
+                for (name, _) in names where name != document { removeQuietly(name) }
                 // Last: should this be interrupted, it tells what the others were.
-                for (name, _) in names where name == document { try remove(name) }
+                for (name, _) in names where name == document { removeQuietly(name) }
             }
         }
     }

@@ -98,6 +98,7 @@ extension Writer {
             try fileSystem.remove(FileNames.path(folder, name))
             return true
         } catch {
+            retire([name])
             return false
         }
     }

@@ -98,6 +98,8 @@ final class Writer: @unchecked Sendable {
     var retiredSyncCount: UInt64 = 0
     /// Shows readers the state after the last commit.
     var publish: (Writer) -> Void = { _ in }
+    /// Has files removed that nothing refers to.
+    var retire: ([String]) -> Void = { _ in }
 
     init(options: EngineOptions, folder: String, opened: OpenedState, ids: IDCounters) {
         fileSystem = options.fileSystem
