@@ -59,8 +59,8 @@ extension Writer {
             throw error
         }
         adoptStart(next, manifest: manifest, carried: carried)
-        makeBallast()
         try removeOrphans()
+        makeBallast()
     }
 
     /// Refuses a store whose numbers no writer can have counted to: what would be written on from

@@ -8,7 +8,9 @@ import MoraineSegments
 import MoraineStorage
 
 extension Writer {
-    /// Removes files that carry a name of ours and that the state does not name.
+    /// Removes files that carry a name of ours and that the state does not name, and what earlier
+    /// writers kept for later: each makes its own ballast and prepares log files, so those of
+    /// killed ones would add up.
     func removeOrphans() throws(StoreError) {
         do throws(FileError) {
             try forEachName(FileNames.manifestFolder) { name, parsed in
@@ -21,6 +23,7 @@ extension Writer {
                 }
             }
             try removeOrphansOfSegments()
+            try forEachName(FileNames.spareLogFolder) { name, _ in removeQuietly(name) }
             let temporary = FileNames.path(folder, FileNames.temporaryFolder)
             for entry in try fileSystem.list(temporary) where !entry.isDirectory {
                 removeQuietly(FileNames.temporaryFolder + "/" + entry.name)

@@ -159,6 +159,28 @@ struct SpaceTests {
         }
     }
 
+    @Test func aStoreThatIsKilledAgainAndAgainHasOneBallast() throws {
+        let disk = SimulatedFileSystem()
+        var reserving = options(disk)
+        reserving.diskReserveByteCount = 1 << 16
+        for life in 0..<5 {
+            let engine = try Engine.open(at: "store", options: reserving)
+            if life == 0 {
+                try engine.commit { batch throws(StoreError) in
+                    try batch.createCollection("notes", dimensions: 2, metric: .l2)
+                }
+            }
+            try fill(engine, "\(life)")
+            #expect(try unused(disk).filter(isSpare).count == 1, "life \(life)")
+            disk.crashAt(change: 1)
+            try? engine.close()
+            disk.killProcess()
+        }
+        let engine = try Engine.open(at: "store", options: reserving)
+        try engine.close()
+        #expect(try unused(disk) == [])
+    }
+
     @Test func aBallastThatCannotBeRemovedGoesBeforeTheNext() throws {
         let disk = SimulatedFileSystem()
         var reserving = options(disk)
