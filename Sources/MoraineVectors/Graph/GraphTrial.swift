@@ -27,11 +27,29 @@ private struct Tally {
 struct WalkPoint {
     /// What comparing a coarse code takes where comparing a whole one takes 1: half of the lines,
     /// and as long for all else.
-    static let coarseCost = 2.0 / 3
+    private static let coarseCost = 2.0 / 3
+    /// What each node takes that is kept: its links are fetched and looked through.
+    private static let nodeCost = 4.0
 
     let recall: Double
     /// Comparisons of whole codes that take as long.
     let cost: Double
+
+    init(recall: Double, cost: Double) {
+        self.recall = recall
+        self.cost = cost
+    }
+
+    /// - Parameter compared: codes that a search compares on its way.
+    init(recall: Double, _ walk: GraphSpaceEntry.Walk, width: Int, compared: Double) {
+        let isCoarse = walk == .coarse
+        // Coarse walks end with comparing all that they kept.
+        let each = Self.nodeCost + (isCoarse ? 1 : 0)
+        self.init(
+            recall: recall,
+            cost: compared * (isCoarse ? Self.coarseCost : 1) + each * Double(width)
+        )
+    }
 
     /// Whether the first of two walks takes no more than the other to reach the targets that one of
     /// them reaches.
@@ -108,10 +126,12 @@ extension GraphBuilder {
         }
         let curves = tallies.withLock { tallies in
             zip(walks, tallies).map { walk, tallies in
-                tallies.map { tally in
+                zip(GraphSpaceEntry.recallWidths, tallies).map { width, tally in
                     WalkPoint(
                         recall: wanted == 0 ? 1 : Double(tally.found) / Double(wanted * count),
-                        cost: Double(tally.compared) * (walk == .coarse ? WalkPoint.coarseCost : 1)
+                        walk,
+                        width: width,
+                        compared: Double(tally.compared) / Double(count)
                     )
                 }
             }
