@@ -142,6 +142,9 @@ struct GraphTests {
         let targets = [0.95, 0.99]
         #expect(WalkPoint.isFirstCheaper(coarse, whole, at: targets))
         #expect(!WalkPoint.isFirstCheaper(whole, coarse, at: targets))
+        // On the line between two widths 140, less than 150, though its next width takes 240.
+        let wide = curve((0.94, 120), (1, 240))
+        #expect(WalkPoint.isFirstCheaper(wide, whole, at: [0.95]))
         // Costly where more is to be found; what only one of them reaches is for that one.
         let steep = curve((0.7, 60), (0.96, 130), (1, 400))
         #expect(WalkPoint.isFirstCheaper(steep, whole, at: [0.95]))
