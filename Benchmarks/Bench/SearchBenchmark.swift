@@ -24,7 +24,11 @@ extension Command {
             """,
         options: [
             Option("--queries", "N", "queries; all of a data set, else 1000"),
-            Option("--widths", "LIST", "widths of search, with commas"),
+            Option(
+                "--widths",
+                "LIST",
+                "widths of search, with commas; from 10 to where .995 are found by default"
+            ),
             Option("--store", "FOLDER", "keep the store here, or search the one that is there"),
         ],
         takesData: true,
@@ -36,7 +40,9 @@ extension Command {
     )
 }
 
-private let defaultWidths = [10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256]
+private let defaultWidths = [10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
+/// Wider searches than the first that finds more are of no interest.
+private let highestRecall = 0.995
 
 private func runSearch(_ arguments: Arguments) throws {
     try WorkFolder.with(arguments, needsDisk: false) { folder in
@@ -53,7 +59,7 @@ private func runSearch(_ arguments: Arguments) throws {
         let one = try searcherWithMemory(path, queries, report)
         let searchers = [one, try IndexedSearcher(path, threads: 2)]
         let bars = try bars(data, queries, searchers[1])
-        let widths = try arguments.widths(or: defaultWidths)
+        var widths = try arguments.widths(or: defaultWidths)
         var recalls = [Double](repeating: 0, count: widths.count)
         var rates = widths.map { _ in [[Double]](repeating: [], count: searchers.count) }
         let bare = BareCodes(count: data.documentCount, dimensions: data.dimensions)
@@ -79,6 +85,13 @@ private func runSearch(_ arguments: Arguments) throws {
                     recalls[place] = bars.recall(hits)
                     if round > 0 { rates[place][number].append(Double(hits.count) / time) }
                 }
+            }
+            // The first round warms up, and shows how far to go.
+            if round == 0, !arguments.has("--widths"),
+                let last = recalls.firstIndex(where: { $0 > highestRecall })
+            {
+                widths.removeLast(widths.count - last - 1)
+                recalls.removeLast(recalls.count - last - 1)
             }
         }
         for (place, width) in widths.enumerated() {
