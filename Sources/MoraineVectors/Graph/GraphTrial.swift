@@ -51,8 +51,8 @@ struct WalkPoint {
         )
     }
 
-    /// Whether the first of two walks takes no more than the other to reach the targets that one of
-    /// them reaches.
+    /// Whether the first of two walks takes less than the other, in sum, to reach the targets that
+    /// one of them reaches.
     ///
     /// - Parameters:
     ///   - first: of widths in ascending order, and so the other.
