@@ -89,13 +89,14 @@ extension Store {
         public var unindexedDocumentLimit = 200_000
         /// Open segment files at most, 1 or more; the lock, the log and the manifest come on top.
         ///
-        /// Those that nobody reads are closed. A read-only store holds all of its files open.
+        /// Those that nobody reads are closed.
         public var openFileCount = 64
         /// Bytes of the disk that puts leave free, 0 or more; they get `noSpace` before.
         ///
-        /// Deletes, checkpoints and compaction may use them, so that a store that has filled its
-        /// disk can make room again. A file of 2 MiB is kept for the case that others use them.
-        public var diskReserveByteCount = 32 << 20
+        /// At most an eighth of the disk, so that a small one can be used. Deletes, checkpoints and
+        /// compaction may use them, so that a store that has filled its disk can make room again.
+        /// A file of 2 MiB is kept for the case that others use them.
+        public var diskReserveByteCount = EngineOptions.usualDiskReserveByteCount
         /// Threads of one search, 1 to 1,024; `nil`: one for each processor.
         public var searchThreadCount: Int?
 

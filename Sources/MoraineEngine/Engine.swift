@@ -110,6 +110,12 @@ package final class Engine: Sendable {
             }
         }
         let lock = try takeLock(folder, options)
+        if let volume = try? options.fileSystem.volume(folder) {
+            options.diskReserveByteCount = min(
+                options.diskReserveByteCount,
+                Int(clamping: volume.byteCount / 8)
+            )
+        }
         do throws(StoreError) {
             // Another process may have made the store before this one got the lock.
             contents = try creator.contents()

@@ -62,8 +62,10 @@ package struct EngineOptions: Sendable {
     package var scrubBytesPerSecond = 0
     /// Descriptors at most for segment files of an engine that writes.
     package var openFileCount = 64
-    /// Bytes of the disk that commits leave free; 0: they use all.
+    /// Bytes of the disk that commits leave free, at most an eighth of it; 0: they use all.
     package var diskReserveByteCount = 0
+    /// What a store keeps free when nobody says otherwise.
+    package static let usualDiskReserveByteCount = 32 << 20
     /// Threads of a scan over many vectors.
     package var scanThreadCount = WorkerThread.processorCount
 

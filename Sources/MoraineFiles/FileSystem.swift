@@ -127,12 +127,15 @@ package struct VolumeInfo: Sendable, Equatable {
     package let kind: String
     /// True for file systems reached over a network, where locks and syncs are not to be trusted.
     package let isNetwork: Bool
+    /// Bytes in all, free and in use.
+    package let byteCount: UInt64
     /// Bytes that may still be written.
     package let freeByteCount: UInt64
 
-    package init(kind: String, isNetwork: Bool, freeByteCount: UInt64) {
+    package init(kind: String, isNetwork: Bool, byteCount: UInt64, freeByteCount: UInt64) {
         self.kind = kind
         self.isNetwork = isNetwork
+        self.byteCount = byteCount
         self.freeByteCount = freeByteCount
     }
 }

@@ -16,16 +16,25 @@ extension PosixFileSystem {
             String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
         }
         let isNetwork = status.f_flags & UInt32(MNT_LOCAL) == 0
-        let (free, overflow) = UInt64(status.f_bavail)
-            .multipliedReportingOverflow(by: UInt64(status.f_bsize))
-        let freeByteCount = overflow ? .max : free
+        func bytes(_ blocks: UInt64) -> UInt64 {
+            let (count, overflow) = blocks.multipliedReportingOverflow(by: UInt64(status.f_bsize))
+            return overflow ? .max : count
+        }
+        let byteCount = bytes(UInt64(status.f_blocks))
+        let freeByteCount = bytes(UInt64(status.f_bavail))
         #else
         var magic: UInt32 = 0
+        var byteCount: UInt64 = 0
         var freeByteCount: UInt64 = 0
-        try check(.volume, path) { mk_volume(path, &magic, &freeByteCount) }
+        try check(.volume, path) { mk_volume(path, &magic, &byteCount, &freeByteCount) }
         let (kind, isNetwork) = describe(magic: magic)
         #endif
-        return VolumeInfo(kind: kind, isNetwork: isNetwork, freeByteCount: freeByteCount)
+        return VolumeInfo(
+            kind: kind,
+            isNetwork: isNetwork,
+            byteCount: byteCount,
+            freeByteCount: freeByteCount
+        )
     }
 }
 

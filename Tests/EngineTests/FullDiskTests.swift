@@ -64,6 +64,18 @@ struct FullDiskTests {
         #expect(try engine.contents("notes").count == Self.documentCount + 1)
     }
 
+    @Test func ofASmallDiskAnEighthIsKept() throws {
+        disk.setQuota(byteCount: 16 << 20)
+        let engine = try engine(reserve: 32 << 20)
+        try leave((2 << 20) - 1)
+        #expect(
+            storeCode { () throws(StoreError) in try engine.put("notes", "a", text: "a") }
+                == .noSpace
+        )
+        try leave((2 << 20) + 4096)
+        try engine.put("notes", "a", text: "a")
+    }
+
     @Test func withoutAReserveTheDiskIsUsedUp() throws {
         let engine = try engine(reserve: 0)
         try leave(100)

@@ -187,6 +187,17 @@ import Testing
     }
     #endif
 
+    @Test func aWriterKeepsAReserve() throws {
+        let apply = try start("apply", place.store)
+        apply.send(#"{"op":"create","collection":"c"}"#)
+        _ = apply.readLine()
+        // The ballast, which a writer without a reserve does not make.
+        let ballast = place.contents.values.filter { $0.data?.count == (2 << 20) + 4096 }
+        #expect(ballast.count == 1)
+        #expect(apply.finish() == 0)
+        #expect(place.contents.values.allSatisfy { ($0.data?.count ?? 0) < 1 << 20 })
+    }
+
     @Test func twoWritersAreOneTooMany() throws {
         let apply = try start("apply", place.store)
         apply.send(#"{"op":"create","collection":"c"}"#)

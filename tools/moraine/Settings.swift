@@ -153,6 +153,7 @@ extension Call {
         case .write(let creates, let durability):
             options.createsStore = creates
             options.durability = durability
+            options.diskReserveByteCount = EngineOptions.usualDiskReserveByteCount
         }
         if let count = try setting("--memory-bytes", "MORAINE_MEMORY_BYTES") {
             options.memoryByteCount = count

@@ -76,14 +76,17 @@ static inline void mk_start_writeback(int descriptor, int64_t offset, int64_t co
 }
 
 #if defined(__linux__)
-/// The kind number of the file system that holds `path`, and how many bytes of it are free for
-/// ordinary users. Returns 0, or -1 with errno set.
-static inline int mk_volume(const char *path, uint32_t *magic, uint64_t *free_byte_count) {
+/// The kind number of the file system that holds `path`, how many bytes it has, and how many of
+/// them are free for ordinary users. Returns 0, or -1 with errno set.
+static inline int mk_volume(
+    const char *path, uint32_t *magic, uint64_t *byte_count, uint64_t *free_byte_count) {
     struct statfs status;
     if (statfs(path, &status) != 0) return -1;
     *magic = (uint32_t)status.f_type;
     // Blocks are counted in fragments where the file system has such.
     uint64_t unit = (uint64_t)(status.f_frsize > 0 ? status.f_frsize : status.f_bsize);
+    if (__builtin_mul_overflow((uint64_t)status.f_blocks, unit, byte_count))
+        *byte_count = UINT64_MAX;
     if (__builtin_mul_overflow((uint64_t)status.f_bavail, unit, free_byte_count))
         *free_byte_count = UINT64_MAX;
     return 0;

@@ -34,8 +34,11 @@ struct SimulatedState {
         return lastLockToken
     }
 
+    /// How many bytes all files may have together.
+    var byteCount: Int { quota ?? 1 << 50 }
+
     /// How many bytes a file may still grow by.
-    var freeByteCount: Int { max((quota ?? 1 << 50) - usedByteCount, 0) }
+    var freeByteCount: Int { max(byteCount - usedByteCount, 0) }
 
     /// The parts of a path from the root.
     func parts(of path: String, _ operation: FileError.Operation) throws(FileError) -> [Name] {

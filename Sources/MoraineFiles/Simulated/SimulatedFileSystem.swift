@@ -145,6 +145,7 @@ package final class SimulatedFileSystem: FileSystem {
             return VolumeInfo(
                 kind: "simulated",
                 isNetwork: false,
+                byteCount: UInt64(state.byteCount),
                 freeByteCount: UInt64(state.freeByteCount)
             )
         }
