@@ -184,19 +184,24 @@ package final class Engine: Sendable {
         }
     }
 
+    /// The files of a store that is only read: few open ones.
+    static func readersFiles(_ options: EngineOptions) -> DescriptorCache {
+        // The writer may remove the names of files that are read here.
+        DescriptorCache(
+            options.fileSystem,
+            limit: options.openFileCount,
+            namesMayGo: true,
+            isKept: FileNames.isSegmentFile
+        )
+    }
+
     private static func openForReading(_ folder: String, _ options: EngineOptions)
         throws(StoreError) -> Engine
     {
         guard case .store = try StoreCreator(options: options, folder: folder).contents() else {
             throw absent(folder)
         }
-        // The writer may remove the names of files that are read here.
-        let descriptors = DescriptorCache(
-            options.fileSystem,
-            limit: options.openFileCount,
-            namesMayGo: true,
-            isKept: FileNames.isSegmentFile
-        )
+        let descriptors = readersFiles(options)
         var options = options
         options.fileSystem = descriptors
         let cache = BlockCache(byteBudget: options.blockCacheByteCount)

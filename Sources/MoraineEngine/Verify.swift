@@ -34,7 +34,8 @@ extension Engine {
     ///   - limit: ends it early; replaying the log and the check of what one file of vectors,
     ///     codes, links or columns holds come to their end first.
     ///   - progress: called with bytes done and bytes in all.
-    /// - Throws: `notAStore`, `permissionDenied`, `inputOutput`: what keeps it from starting;
+    /// - Throws: `notAStore`, `inputOutput`: what keeps it from starting; `permissionDenied`,
+    ///   `tooManyFiles` for any file: what is refused to this process is no damage;
     ///   `deadlineExceeded`, `cancelled`.
     package static func verify(
         _ folder: String,
@@ -42,8 +43,14 @@ extension Engine {
         within limit: ReadLimit? = nil,
         progress: ((UInt64, UInt64) -> Void)? = nil
     ) throws(StoreError) -> VerifyReport {
+        var options = options
+        options.fileSystem = readersFiles(options)
         var check = StoreCheck(options, folder: folder, within: limit, progress: progress)
         try check.run()
+        for finding in check.report.findings {
+            guard let refusal = finding.refusal else { continue }
+            throw StoreError(refusal, finding.found, path: FileNames.path(folder, finding.file))
+        }
         return check.report
     }
 }

@@ -13,9 +13,9 @@ import Synchronization
 /// A file that it opens for reading and that `isKept` chooses may lose its descriptor at any time
 /// and is opened again by its path at the next read. So its name must stay while it is in use, and
 /// never come to mean another file; else `namesMayGo`, and a file without a descriptor is mapped,
-/// which keeps it, and read from there where its name is gone. Everything else goes straight to the file system below, but an
-/// `open` that the system refuses for want of descriptors is tried again after all of these were
-/// closed.
+/// which keeps it, and read from there where its name is gone. Everything else goes straight to
+/// the file system below, but what the system refuses for want of descriptors is tried again after
+/// all of these were closed.
 package final class DescriptorCache: FileSystem {
     private struct State {
         /// The files that have a descriptor, in the order of the clock's hand.
@@ -106,15 +106,21 @@ package final class DescriptorCache: FileSystem {
         return nil
     }
 
-    /// Opens a file below, once more after making room where descriptors have run out.
-    fileprivate func openBelow(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
+    /// Calls the file system below, once more after making room where descriptors have run out.
+    private func makingRoom<R>(_ call: (any FileSystem) throws(FileError) -> R) throws(FileError)
+        -> R
+    {
         do throws(FileError) {
-            return try base.open(path, mode)
+            return try call(base)
         } catch {
             guard error.isOutOfDescriptors, openCount > 0 else { throw error }
         }
         closeAll()
-        return try base.open(path, mode)
+        return try call(base)
+    }
+
+    fileprivate func openBelow(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
+        try makingRoom { base throws(FileError) in try base.open(path, mode) }
     }
 
     // MARK: FileSystem
@@ -128,7 +134,7 @@ package final class DescriptorCache: FileSystem {
     }
 
     package func list(_ path: String) throws(FileError) -> [DirectoryEntry] {
-        try base.list(path)
+        try makingRoom { base throws(FileError) in try base.list(path) }
     }
 
     package func info(_ path: String) throws(FileError) -> FileInfo? { try base.info(path) }
@@ -144,13 +150,15 @@ package final class DescriptorCache: FileSystem {
     package func remove(_ path: String) throws(FileError) { try base.remove(path) }
 
     package func syncDirectory(_ path: String) throws(FileError) {
-        try base.syncDirectory(path)
+        try makingRoom { base throws(FileError) in try base.syncDirectory(path) }
     }
 
-    package func lock(_ path: String) throws(FileError) -> any FileLock { try base.lock(path) }
+    package func lock(_ path: String) throws(FileError) -> any FileLock {
+        try makingRoom { base throws(FileError) in try base.lock(path) }
+    }
 
     package func lockHolder(_ path: String) throws(FileError) -> Int32? {
-        try base.lockHolder(path)
+        try makingRoom { base throws(FileError) in try base.lockHolder(path) }
     }
 
     package func volume(_ path: String) throws(FileError) -> VolumeInfo { try base.volume(path) }

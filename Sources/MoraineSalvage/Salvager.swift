@@ -31,6 +31,12 @@ package enum Salvager {
         within limit: ReadLimit? = nil,
         item: (SalvagedItem) -> Void = { _ in }
     ) throws(StoreError) -> SalvageReport {
+        var options = options
+        options.fileSystem = DescriptorCache(
+            options.fileSystem,
+            limit: options.openFileCount,
+            isKept: FileNames.isSegmentFile
+        )
         let fileSystem = options.fileSystem
         try refuseWriter(damaged, fileSystem)
         try checkTarget(target, damaged, fileSystem)

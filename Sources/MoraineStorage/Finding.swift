@@ -35,20 +35,27 @@ package struct Finding: Sendable, Equatable {
     package let offset: UInt64
     package let expected: String
     package let found: String
+    /// The code of an error that says nothing about the file: this process may not read it, or has
+    /// no descriptor left.
+    package let refusal: StoreError.Code?
 
     package init(
         _ kind: Kind,
         file: String,
         offset: UInt64,
         expected: String,
-        found: String
+        found: String,
+        refusal: StoreError.Code? = nil
     ) {
         self.kind = kind
         self.file = file
         self.offset = offset
         self.expected = expected
         self.found = found
+        self.refusal = refusal
     }
+
+    private static let refusals: Set<StoreError.Code> = [.permissionDenied, .tooManyFiles]
 
     /// An error that reading `file` met.
     package init(_ error: StoreError, _ kind: Kind, file: String) {
@@ -58,7 +65,8 @@ package struct Finding: Sendable, Equatable {
             file: file,
             offset: error.offset ?? 0,
             expected: error.expected ?? "readable bytes",
-            found: error.found ?? error.message
+            found: error.found ?? error.message,
+            refusal: Self.refusals.contains(error.code) ? error.code : nil
         )
     }
 }

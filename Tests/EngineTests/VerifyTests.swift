@@ -5,6 +5,12 @@ import MoraineStorage
 import Synchronization
 import Testing
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 @testable import MoraineEngine
 
 struct VerifyTests {
@@ -53,6 +59,27 @@ struct VerifyTests {
         let missing = try verify { try? engine.put("notes", "again", text: "x", vector: [1, 2]) }
         #expect(missing.findings.contains { first.hasSuffix($0.file) })
         try? engine.close()
+    }
+
+    @Test(arguments: [EMFILE, EACCES], ["ROOT", ".mman", ".doc", ".key", ".vec", ".del"])
+    func whatIsRefusedToTheProcessIsNoDamage(errorNumber: Int32, suffix: String) throws {
+        let engine = try fixture.make(segments: 2)
+        try engine.delete("notes", "n0-1")
+        try engine.checkpoint()
+        try engine.close()
+        try #require(fixture.disk.filePaths.contains { $0.hasSuffix(suffix) })
+        var options = fixture.defaults
+        options.fileSystem = WatchedFileSystem(
+            fixture.disk,
+            before: { operation, path throws(FileError) in
+                guard operation == .open, path.hasSuffix(suffix) else { return }
+                throw FileError(operation, path: path, errorNumber: errorNumber)
+            }
+        )
+        #expect(
+            storeCode { () throws(StoreError) in try Engine.verify("store", options: options) }
+                == (errorNumber == EMFILE ? .tooManyFiles : .permissionDenied)
+        )
     }
 
     @Test func aReaderOpensWhileFilesGo() throws {

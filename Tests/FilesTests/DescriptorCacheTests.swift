@@ -118,6 +118,23 @@ struct DescriptorCacheTests {
         #expect(try files[1].readBytes(at: 0, count: 1) == [1])
     }
 
+    @Test(arguments: [FileError.Operation.list, .lock, .lockHolder, .syncDirectory])
+    func whatElseWantsADescriptorIsTriedAgainToo(operation: FileError.Operation) throws {
+        makeFiles(1)
+        disk.replace(path: "/LOCK", bytes: [])
+        let cache = cache(limit: 4)
+        let file = try cache.open("/f0.doc", .read)
+        disk.setFault(Fault(operation: operation, ordinal: 1, errorNumber: EMFILE))
+        switch operation {
+        case .list: _ = try cache.list("/")
+        case .lock: _ = try cache.lock("/LOCK")
+        case .lockHolder: _ = try cache.lockHolder("/LOCK")
+        default: try cache.syncDirectory("/")
+        }
+        #expect(cache.openCount == 0)
+        #expect(try file.readBytes(at: 0, count: 1) == [0])
+    }
+
     @Test func threadsThatReadWhileOthersCloseGetTheirBytes() throws {
         makeFiles(8)
         let cache = cache(limit: 2)

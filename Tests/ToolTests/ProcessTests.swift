@@ -166,6 +166,34 @@ import Testing
         #expect(endedCount > 0)
     }
 
+    @Test func fewDescriptorsAreEnoughForManySegments() throws {
+        let tool = try #require(BuiltProgram.path)
+        let text = String(repeating: "moraine ", count: 1_500)
+        let puts = (0..<40).map {
+            #"{"op":"put","collection":"c","id":"\#($0)","text":"\#(text)"}"#
+        }
+        #expect(
+            place.run(
+                "apply",
+                "@",
+                input: ([#"{"op":"create","collection":"c"}"#] + puts).joined(separator: "\n"),
+                environment: ["MORAINE_MEMTABLE_BYTES": "65536"]
+            ).code == 0
+        )
+        // Two files each; the limit is below them, and above what the runtime has open.
+        try #require(place.names(".doc").count >= 5)
+        let salvaged = place.path + "/salvaged.moraine"
+        for arguments in [
+            "verify '\(place.store)'", "inspect segment '\(place.store)'",
+            "salvage '\(place.store)' --into '\(salvaged)'", "compact '\(place.store)' --all",
+        ] {
+            let command = "ulimit -n 12; exec '\(tool)' \(arguments)"
+            let result = try #require(try runProgram(["sh", "-c", command]))
+            #expect(result.code == 0, "\(arguments): \(result.output)")
+        }
+        #expect(place.run("diff", "@", salvaged).code == 0)
+    }
+
     @Test func anotherUsersStoreIsRefusedAndLeftAlone() throws {
         guard geteuid() == 0, try runProgram(["setpriv", "--version"])?.code == 0 else { return }
         let tool = try #require(BuiltProgram.path)

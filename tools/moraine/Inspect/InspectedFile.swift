@@ -150,8 +150,13 @@ final class InspectedStore {
     }
 
     private static func fileSystem(_ limit: ReadLimit?) -> any FileSystem {
-        guard let limit else { return PosixFileSystem() }
-        return WatchedFileSystem(until: limit)
+        let base: any FileSystem = limit.map(WatchedFileSystem.init(until:)) ?? PosixFileSystem()
+        return DescriptorCache(
+            base,
+            limit: EngineOptions().openFileCount,
+            namesMayGo: true,
+            isKept: FileNames.isSegmentFile
+        )
     }
 
     /// Throws when there is no store in the folder.
