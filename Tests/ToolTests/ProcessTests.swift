@@ -194,6 +194,16 @@ import Testing
         #expect(place.run("diff", "@", salvaged).code == 0)
     }
 
+    @Test(arguments: ["<&-", "<&- >&- 2>&-"])
+    func closedStandardStreamsAreNoFilesOfTheStore(streams: String) throws {
+        let tool = try #require(BuiltProgram.path)
+        #expect(place.apply(#"{"op":"create","collection":"c"}"#).code == 0)
+        let command = "timeout 60 '\(tool)' apply '\(place.store)' \(streams)"
+        let result = try #require(try runProgram(["sh", "-c", command]))
+        #expect(result.code == 8)
+        #expect(place.run("verify", "@").code == 0)
+    }
+
     @Test func anotherUsersStoreIsRefusedAndLeftAlone() throws {
         guard geteuid() == 0, try runProgram(["setpriv", "--version"])?.code == 0 else { return }
         let tool = try #require(BuiltProgram.path)

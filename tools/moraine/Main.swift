@@ -9,6 +9,7 @@ import Darwin
 @main
 struct Main {
     static func main() {
+        holdStandardDescriptors()
         let signals = SignalCancellation.install()
         let error = DescriptorSink(2)
         guard let arguments = arguments() else {
@@ -36,6 +37,16 @@ struct Main {
             }
         )
         exit(code)
+    }
+
+    /// Opens what the caller has closed of standard input, output and error.
+    ///
+    /// Else a file of the store would get the number, and what is printed would go there. What is
+    /// opened can only be used the other way round: reading and printing fail as they would have.
+    private static func holdStandardDescriptors() {
+        for descriptor: Int32 in 0...2 where fcntl(descriptor, F_GETFD) == -1 {
+            _ = open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY)
+        }
     }
 
     /// The arguments; `nil` when one is not UTF-8, which would become another name or id.
