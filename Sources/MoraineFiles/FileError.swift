@@ -44,8 +44,10 @@ package struct FileError: Error, Sendable, Equatable {
     /// True when a lock is refused because somebody else holds it.
     package var isHeldByOther: Bool { operation == .lock && errorNumber == EWOULDBLOCK }
 
-    /// True when the disk or the quota is full.
-    package var isNoSpace: Bool { errorNumber == ENOSPC || errorNumber == EDQUOT }
+    /// True when the disk or the quota is full, or a file is as long as the process may make one.
+    package var isNoSpace: Bool {
+        errorNumber == ENOSPC || errorNumber == EDQUOT || errorNumber == EFBIG
+    }
 
     /// True when the process or the machine has no descriptor left.
     package var isOutOfDescriptors: Bool { errorNumber == EMFILE || errorNumber == ENFILE }

@@ -194,6 +194,26 @@ import Testing
         #expect(place.run("diff", "@", salvaged).code == 0)
     }
 
+    @Test func aLimitOfFilesLengthsIsAnError() throws {
+        let tool = try #require(BuiltProgram.path)
+        #expect(place.apply(#"{"op":"create","collection":"c"}"#).code == 0)
+        // A document that fits below the limit, and one that does not.
+        let lines = [1, 300_000].enumerated().map { number, count in
+            let text = String(repeating: "moraine ", count: count)
+            return #"{"op":"put","collection":"c","id":"\#(number)","text":"\#(text)"}"# + "\n"
+        }
+        let file = place.file("lines", lines.joined())
+        // Whoever started the tests may have the signal ignored already.
+        let command =
+            "ulimit -f 500; env --default-signal=XFSZ '\(tool)' apply '\(place.store)' < '\(file)'"
+        let result = try #require(try runProgram(["sh", "-c", command]))
+        #expect(result.code == 8)
+        #expect(result.output == "{\"ok\":true,\"lsn\":2}\n")
+        #expect(place.run("verify", "@").code == 0)
+        #expect(place.run("apply", "@").code == 0)
+        #expect(place.run("count", "@", "c").output == "1\n")
+    }
+
     @Test(arguments: ["<&-", "<&- >&- 2>&-"])
     func closedStandardStreamsAreNoFilesOfTheStore(streams: String) throws {
         let tool = try #require(BuiltProgram.path)

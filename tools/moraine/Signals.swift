@@ -27,7 +27,9 @@ struct SignalCancellation: Cancellation {
             for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             wakeDescriptor.store(ends[1], ordering: .sequentiallyConsistent)
         }
+        // Without these two a write fails, and that is told.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         var action = sigaction()
         #if canImport(Darwin)
         action.__sigaction_u.__sa_handler = handleSignal
