@@ -140,6 +140,18 @@ import moraine_cli
         #expect(documents[0]["text"] as? String == "2")
     }
 
+    @Test(arguments: [
+        (#"{"op":"put","collection":"d","id":"a"}"#, "unknown-collection"),
+        (#"{"op":"put","collection":"c","id":""}"#, "invalid-id"),
+    ])
+    func aRefusedBatchTellsWhichOperation(operation: String, code: String) {
+        let outcome = place.apply(
+            create,
+            #"{"op":"batch","ops":[{"op":"put","collection":"c","id":"a"},\#(operation)]}"#
+        )
+        #expect(outcome.lines[1].contains(#""\#(code)","message":"byte 60: "#), "\(outcome.lines)")
+    }
+
     @Test func expectedVersionsGuardPutsAndDeletes() {
         let outcome = place.apply(
             create,

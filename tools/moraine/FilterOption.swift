@@ -17,7 +17,8 @@ extension Option {
     static let filterNote = """
         A filter compares fields of the metadata: == != < <= > >=, in [1, 2], contains,
         startswith, exists; not, and, or, parentheses. Values are those of JSON; a.b is b in the
-        object a; names that are not letters, digits and _ stand in backticks.
+        object a; names that are not letters, digits and _ stand in backticks. A comparison with
+        a field that a document lacks fails, != too.
         """
 }
 

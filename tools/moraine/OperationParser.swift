@@ -247,7 +247,10 @@ struct OperationParser: ~Copyable {
         do throws(StoreError) {
             try add(operation.name, fields, to: &batch)
         } catch {
-            throw Refusal(error)
+            let refusal = Refusal(error)
+            guard isNested else { throw refusal }
+            // Which of a batch it was.
+            throw Refusal(refusal.code, "byte \(fields.start): \(refusal.message)")
         }
     }
 
