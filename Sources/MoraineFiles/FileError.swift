@@ -37,7 +37,7 @@ package struct FileError: Error, Sendable, Equatable {
     /// The system's sentence for the errno.
     package var reason: String {
         isOutOfMaps
-            ? "the process has mapped as many files as it may"
+            ? "the process can map no more: it has mapped too many files, or has no addresses left"
             : String(cString: strerror(errorNumber))
     }
 
