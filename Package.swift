@@ -183,8 +183,9 @@ let package = Package(
         tests(
             "ToolTests",
             [
-                "MoraineSimulation", "moraine-cli", "Moraine", "MoraineStorage", "MoraineFiles",
-                "MoraineJSON",
+                "MoraineSimulation", "moraine-cli", "Moraine", "MoraineFilters", "MoraineVectors",
+                "MoraineStorage", "MoraineFormat", "MoraineFiles", "MoraineBytes", "MoraineJSON",
+                "CKernels",
             ]
         ),
         tests("TidyTests", []),

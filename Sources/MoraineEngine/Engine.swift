@@ -121,12 +121,14 @@ package final class Engine: Sendable {
             contents = try creator.contents()
             if case .store = contents {} else { try creator.create() }
             let cache = BlockCache(byteBudget: options.blockCacheByteCount)
-            let opened = try StoreOpener(
+            let opener = StoreOpener(
                 options: options,
                 folder: folder,
                 cache: cache,
                 promisedOnly: false
-            ).open()
+            )
+            let opened = try opener.open()
+            try opener.requireWritable(opened)
             return Engine(
                 folder,
                 options,

@@ -99,6 +99,45 @@ struct StoreOpener {
         return opened
     }
 
+    /// Throws unless this code knows all that it takes to write to the store.
+    ///
+    /// A file that the store needs may have features that only who knows them may go on with, while
+    /// anybody may read it. Derived files may be made anew instead.
+    func requireWritable(_ opened: OpenedState) throws(StoreError) {
+        let state = opened.state
+        var names = [FileNames.root, FileNames.manifest(opened.root.manifestID)]
+        names += state.logs.map { FileNames.log(epoch: $0.epoch, sequence: $0.sequence) }
+        for segment in state.segments {
+            names.append(FileNames.document(segment.id))
+            names.append(FileNames.key(segment.id, fileID: segment.key.fileID))
+            if segment.vector != nil { names.append(FileNames.vector(segment.id)) }
+            if let entry = state.deletions[segment.id] {
+                names.append(FileNames.deletions(segment.id, fileID: entry.file.fileID))
+            }
+        }
+        for name in names {
+            let file = try openListed(fileSystem, FileNames.path(folder, name))
+            defer { file.close() }
+            // One copy of ROOT may be damaged.
+            let places = name == FileNames.root ? [0, UInt64(Root.copyByteCount)] : [0]
+            for place in places {
+                let bytes = try fileCall("read a file's header") { () throws(FileError) in
+                    try file.readBytes(at: place, count: FileHeader.byteCount)
+                }
+                let header = try? bytes.withUnsafeBytes { try FileHeader(decoding: $0) }
+                guard let header, header.isReadOnly else { continue }
+                throw StoreError(
+                    .newerFormat,
+                    "the file has features that this version can read and not write",
+                    path: file.path,
+                    offset: place + 16,
+                    expected: "roCompatFlags 0",
+                    found: "\(header.roCompatFlags)"
+                )
+            }
+        }
+    }
+
     /// Opens the derived files of a segment, as far as they are there and sound: the store does not
     /// need them, and its writer makes them anew.
     private func openIndexes(

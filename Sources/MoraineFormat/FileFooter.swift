@@ -143,6 +143,20 @@ package enum SectionType {
     package static let duplicates: UInt32 = 99
     package static let checksumTable: UInt32 = 255
 
+    /// True when files of that kind have sections of that type.
+    package static func isKnown(_ type: UInt32, in kind: FileKind) -> Bool {
+        switch kind {
+        case .document: (documentBlocks...expiries).contains(type)
+        case .key: (keyBlocks...filter).contains(type)
+        case .vector: (spaces...norms).contains(type)
+        case .deletions: (deletionSummary...deadRowContainers).contains(type)
+        case .codes: (source...coarseSquareSums).contains(type)
+        case .columns: type == source || (columnValues...columnCollections).contains(type)
+        case .graph: type == source || (graphSpaces...duplicates).contains(type)
+        case .root, .manifest, .log: false
+        }
+    }
+
     /// True for sections whose content carries its own checksums.
     package static func isSelfChecked(_ type: UInt32) -> Bool { type == documentBlocks }
 }

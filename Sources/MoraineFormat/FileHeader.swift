@@ -26,6 +26,14 @@ package enum FileKind: String, Sendable, CaseIterable {
         }
     }
 
+    /// True for files that can be made again from others: their sections may become more.
+    package var isDerived: Bool {
+        switch self {
+        case .key, .codes, .graph, .columns: true
+        case .root, .manifest, .log, .document, .vector, .deletions: false
+        }
+    }
+
     /// The two letters as they stand in a file.
     package var bytes: [UInt8] { Array(rawValue.utf8) }
 }

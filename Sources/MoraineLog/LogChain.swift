@@ -161,6 +161,8 @@ private struct ChainState {
                 }
                 break loop
             case .invalid(let reason):
+                // Its checksum is right: no torn tail, and not for this code to cut.
+                if reason.kind == .newer { throw StoreError(reason, path: link.file.path, base: 0) }
                 try stop(&reader, at: validEnd, isLast: successor == nil, reason: reason)
                 break loop
             case .record(let record, let payload, let offset):
@@ -259,7 +261,8 @@ private struct ChainState {
     ) throws(StoreError) -> Bool {
         switch record.kind {
         case .marker:
-            return !parts.isOpen && record.number == expected &- 1
+            return !parts.isOpen && record.number == expected &- 1 && payload.isEmpty
+                && record.operationCount == 0
         case .part:
             guard record.number == expected else { return false }
             switch parts.add(record, payload, at: offset) {

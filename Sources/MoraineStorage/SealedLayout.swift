@@ -60,7 +60,7 @@ package struct SealedLayout: Sendable {
         }
         footer = try SealedLayout.readFooter(file, storeID, reference)
         let seed = storeID.seed.mixed(reference.fileID)
-        let directory = try SealedLayout.readDirectory(file, footer, seed)
+        let directory = try SealedLayout.readDirectory(file, kind, footer, seed)
         entries = directory
         checksums = try SealedLayout.readTable(file, directory, seed)
         self.seed = seed
@@ -109,6 +109,7 @@ package struct SealedLayout: Sendable {
 
     private static func readDirectory(
         _ file: any File,
+        _ kind: FileKind,
         _ footer: FileFooter,
         _ seed: ChecksumSeed
     ) throws(StoreError) -> [SectionEntry] {
@@ -136,6 +137,15 @@ package struct SealedLayout: Sendable {
                 let at = UInt64(reader.position)
                 let entry = try SectionEntry(decoding: &reader)
                 let isTable = entry.type == SectionType.checksumTable
+                guard isTable || kind.isDerived || SectionType.isKnown(entry.type, in: kind) else {
+                    throw FormatError(
+                        .newer,
+                        at: at,
+                        field: "type",
+                        expected: "a section of a \(kind.rawValue) file",
+                        found: "\(entry.type)"
+                    )
+                }
                 guard entry.offset % SectionEntry.alignment == 0, entry.offset >= end,
                     entry.offset <= footer.directoryOffset,
                     entry.byteCount <= footer.directoryOffset - entry.offset

@@ -62,12 +62,17 @@ extension SealedFile {
 
     /// Throws unless the sections are exactly these, and the checksum table behind them.
     ///
+    /// A derived file may have others, of types that came later.
+    ///
     /// - Parameter name: whose table they belong to, in errors.
     func expectSections(_ sections: [(type: UInt32, ordinal: UInt32)], _ name: String)
         throws(StoreError)
     {
         let expected = sections + [(type: SectionType.checksumTable, ordinal: 0)]
-        let found = layout.entries.map { (type: $0.type, ordinal: $0.ordinal) }
+        let kind = layout.header.kind
+        let found = layout.entries.map { (type: $0.type, ordinal: $0.ordinal) }.filter {
+            $0.type == SectionType.checksumTable || SectionType.isKnown($0.type, in: kind)
+        }
         guard found.elementsEqual(expected, by: ==),
             layout.entries[0].offset == Self.firstSectionOffset
         else {

@@ -96,6 +96,58 @@ struct LogChainTests {
         #expect(outcome.torn == nil)
     }
 
+    /// Puts other bytes into a record and its checksum right.
+    private func forge(_ head: LogHeader, at offset: UInt64, _ place: Int, _ value: UInt8) throws {
+        var bytes = try #require(disk.contents(of: "w\(head.fileID)"))
+        let start = Int(offset)
+        bytes[start + place] = value
+        let count = try #require(
+            bytes.withUnsafeBytes {
+                LogRecord.claimedFrameByteCount(UnsafeRawBufferPointer(rebasing: $0[start...]))
+            }
+        )
+        let checksum = bytes.withUnsafeBytes {
+            head.recordSeed.mixed(offset)
+                .checksum(UnsafeRawBufferPointer(rebasing: $0[(start + 8)..<(start + count)]))
+        }
+        for index in 0..<4 {
+            bytes[start + 4 + index] = UInt8(truncatingIfNeeded: checksum >> (8 * UInt32(index)))
+        }
+        disk.replace(path: "w\(head.fileID)", bytes: bytes)
+    }
+
+    @Test(arguments: [(36, 9), (36, 0), (38, 1), (28, 1)])
+    func aRecordOfALaterFormatIsNoTornTail(place: Int, value: UInt8) throws {
+        let head = header(5, first: 1)
+        let log = try make(head)
+        append(1...3, to: log)
+        try log.flush()
+        try log.sync()
+        let last = log.position
+        append(4...4, to: log)
+        try log.flush()
+        #expect(try numbers(try chain([head])).0 == [1, 2, 3, 4])
+        try forge(head, at: last, place, value)
+        #expect(code { _ = try numbers(try chain([head])) } == .newerFormat)
+    }
+
+    @Test func aMarkerOfOperationsIsNone() throws {
+        let head = header(5, first: 1)
+        let log = try make(head)
+        append(1...3, to: log)
+        try log.flush()
+        try log.sync()
+        let marker = log.position
+        try log.mark()
+        append(4...4, to: log)
+        try log.flush()
+        try log.sync()
+        try log.mark()
+        #expect(try numbers(try chain([head])).0 == [1, 2, 3, 4])
+        try forge(head, at: marker, 32, 1)
+        #expect(code { _ = try numbers(try chain([head])) } == .corrupted)
+    }
+
     @Test func anUnpromisedTailIsCutAtEveryLength() throws {
         let head = header(5, first: 1)
         let log = try make(head)

@@ -198,6 +198,14 @@ struct HostileCodeTests {
         #expect(findings(codes, file).isEmpty)
     }
 
+    @Test(arguments: [0, 3, 1000])
+    func aSectionThatCameLaterIsPassedOver(place: Int) throws {
+        var (fixture, file, parts) = try parts()
+        parts.insert((200, 0, [1, 2, 3]), at: min(place, parts.count))
+        let codes = try fixture.openCodes(try fixture.forgeCodes(parts), of: file)
+        #expect(findings(codes, file).isEmpty)
+    }
+
     @Test func tablesAndSectionsThatDoNotFitAreRefused() throws {
         let (fixture, file, parts) = try parts()
         var bent: [[(type: UInt32, ordinal: UInt32, bytes: [UInt8])]] = []
