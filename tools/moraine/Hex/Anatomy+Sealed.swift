@@ -1,5 +1,5 @@
 // The structures of sealed files. Bytes: format-spec/file-header.md, document.md, key.md,
-// vector.md, codes.md, columns.md, deletion.md.
+// vector.md, codes.md, graph.md, columns.md, deletion.md.
 
 import MoraineBytes
 import MoraineFormat
@@ -32,6 +32,10 @@ extension SectionType {
         case codeSquareSums: "sums of squares"
         case coarseErrors: "coarse errors"
         case coarseSquareSums: "coarse sums of squares"
+        case graphSpaces: "graphs"
+        case links: "links"
+        case graphEntries: "entries"
+        case duplicates: "duplicates"
         case columnValues: "values"
         case columnPaths: "paths"
         case columns: "columns"
@@ -175,6 +179,12 @@ extension Anatomy {
         case SectionType.codeSquareSums, SectionType.coarseSquareSums:
             let title = "\(SectionType.name(entry.type)) of coded space \(entry.ordinal)"
             pieces(title, "sum of squares", "u32[]", from: start, to: end)
+        case SectionType.graphSpaces:
+            let size = GraphSpaceEntry.byteCount
+            try entries("graph", GraphSpaceEntry.layout, size, start, end)
+        case SectionType.links, SectionType.graphEntries, SectionType.duplicates:
+            let title = "\(SectionType.name(entry.type)) of graph \(entry.ordinal)"
+            pieces(title, "ordinal", "u32[]", from: start, to: end)
         case SectionType.columnValues: pieces("values", "value", "u8[]", from: start, to: end)
         case SectionType.columnPaths: pieces("paths", "path", "u8[]", from: start, to: end)
         case SectionType.columns:
