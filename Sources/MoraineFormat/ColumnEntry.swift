@@ -89,9 +89,10 @@ package struct ColumnField: Sendable, Equatable {
         ByteField("columnCount", offset: 12, size: 4, type: "u32"),
     ]
 
-    /// Columns of a field at most: one of each kind in each domain.
+    /// Columns of a field at most: one of each kind in each domain, but for the rows that have the
+    /// field and those in which it is an array or object.
     package static let columnCount =
-        ColumnEntry.Kind.allCases.count * ColumnEntry.Domain.allCases.count
+        ColumnEntry.Kind.allCases.count * ColumnEntry.Domain.allCases.count - 2
     /// Bytes of a path at most: its names, the last with a length of two bytes in front.
     package static let pathByteCount = 1025
 

@@ -263,7 +263,7 @@ import Testing
         }
         #expect(shared.contains { $0.expected.contains("share no bytes") })
         let many = try findings { $0[12] = UInt8(ColumnField.columnCount + 1) }
-        #expect(many.contains { $0.expected == "at most 16" })
+        #expect(many.contains { $0.expected == "at most 14" })
         let long = try findings { $0.replaceSubrange(4..<8, with: [2, 4, 0, 0]) }
         #expect(long.contains { $0.expected == "at most 1025" })
     }
