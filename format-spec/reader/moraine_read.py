@@ -8,6 +8,7 @@ standard library (3.9 or later). It verifies every checksum on its way and chang
     moraine_read.py --hash STORE   the content hash (content-hash.md)
     moraine_read.py --now MS STORE without what has expired by then; the time of day by default
     moraine_read.py --file FILE    one file's header, sections and records, as JSON for people
+    moraine_read.py --indexes STORE  holds derived files against what they were made from
     moraine_read.py --self-test    checks the reader's own parts
 
 Exit codes: 0 fine, 4 damage, 8 not a store, unreadable or newer, 16 usage, 32 interrupted.
@@ -155,8 +156,9 @@ class Cursor:
     def prefixed(self):
         return self.take(self.varint())
 
-    def text(self):
-        raw = self.prefixed()
+    def text(self, byte_count=None):
+        """Text of so many bytes, prefixed when none are named."""
+        raw = self.prefixed() if byte_count is None else self.take(byte_count)
         try:
             return str(raw, "utf-8")
         except UnicodeDecodeError:
@@ -452,6 +454,16 @@ SUMMARY, CONTAINERS = 48, 49
 CHECKSUM_TABLE = 255
 FIRST_SECTION = {b"DC": 64, b"KY": 4096, b"VC": 4096, b"DL": 64,
                  b"Q8": 4096, b"GR": 4096, b"CL": 4096}
+SOURCE, CODE_SPACES, HIGH_HALVES, CODE_ERRORS, SQUARE_SUMS = 64, 65, 66, 67, 68
+LOW_HALVES, COARSE_ERRORS, COARSE_SQUARE_SUMS = 69, 70, 71
+VALUES, PATHS, COLUMNS, FIELDS, COLLECTIONS = 80, 81, 82, 83, 84
+GRAPH_SPACES, LINKS, ENTRIES, DUPLICATES = 96, 97, 98, 99
+DERIVED_SECTION_TYPES = {
+    b"Q8": {SOURCE, CODE_SPACES, HIGH_HALVES, CODE_ERRORS, SQUARE_SUMS, LOW_HALVES, COARSE_ERRORS,
+            COARSE_SQUARE_SUMS},
+    b"GR": {SOURCE, GRAPH_SPACES, LINKS, ENTRIES, DUPLICATES},
+    b"CL": {SOURCE, VALUES, PATHS, COLUMNS, FIELDS, COLLECTIONS},
+}
 SECTION_TYPES = {
     b"DC": {BLOCKS, BLOCK_INDEX, SCHEMA, INPUTS, REMOVALS, EXPIRIES},
     b"VC": {SPACES, VECTORS, ROW_MAP, NORMS},
@@ -681,10 +693,11 @@ class LogFile:
         view = memoryview(self.data)[offset + 8 : record_end]
         if crc((*self.seeds, offset), view) != checksum:
             return None
-        if reserved or flags or not is_zero(self.data[payload_end:record_end]):
+        if reserved or flags or not COMMIT <= type_ <= EDIT:
+            raise Refused(f"{self.file}: offset {offset}: newer: record type {type_}, "
+                          f"flags {flags}, reserved {reserved}")
+        if not is_zero(self.data[payload_end:record_end]):
             return None
-        if not COMMIT <= type_ <= EDIT:
-            raise Refused(f"{self.file}: offset {offset}: newer: record type {type_}")
         payload = self.data[offset + RECORD.size : payload_end]
         return Record(offset, record_end, number, promised, operation_count, type_, payload)
 
@@ -746,7 +759,7 @@ class Chain:
             return empty and record.number == self.expected - 1
         if record.number != self.expected:
             return False
-        if record.type == PART and self.single == COMMIT:
+        if record.type == PART:
             return self.accept_part(record, file)
         if record.type != self.single:
             return False
@@ -760,7 +773,7 @@ class Chain:
             return False
         index, count = struct.unpack_from("<II", record.payload)
         commit = self.open_commit or Commit(record, file, count)
-        if (index, count) != (commit.next_part, commit.part_count):
+        if count < 2 or (index, count) != (commit.next_part, commit.part_count):
             return False
         if record.operationCount != commit.operation_count:
             return False
@@ -795,6 +808,7 @@ class Chain:
 
 # ---------------------------------------------------------------- manifest: manifest.md
 
+METRICS = {1: "cosine", 2: "dot", 3: "l2"}
 Collection = namedtuple("Collection", "id name dimensions metric createdLSN")
 NamedFile = namedtuple("NamedFile", "kind fileID byteCount footerChecksum")
 Segment = namedtuple("Segment", "id rowCount tombstoneCount minLSN maxLSN inputs files")
@@ -816,8 +830,10 @@ def read_collection(cursor, with_created):
                             cursor.u8(), cursor.number() if with_created else None)
     if not 1 <= collection.id < U32_MAX:
         raise cursor.damage("a collection id outside the limits")
-    if collection.dimensions > 16384 or collection.metric not in (1, 2, 3):
-        raise cursor.damage("dimensions or metric outside the limits")
+    if collection.metric not in METRICS:
+        raise Refused(f"{cursor.file}: offset {cursor.offset}: newer: metric {collection.metric}")
+    if collection.dimensions > 16384:
+        raise cursor.damage("dimensions outside the limits")
     return collection
 
 
@@ -1240,10 +1256,11 @@ def read_spaces(sealed):
         stride = -(-4 * space.dimensions // 64) * 64
         if not 1 <= space.dimensions <= 16384 or space.strideByteCount != stride:
             raise Damage(sealed.file, offset, "space: dimensions or stride")
-        if space.vectorCount == 0 or space.metric not in (1, 2, 3) or space.reserved != bytes(3):
-            raise Damage(sealed.file, offset, "space: count, metric or reserved bytes")
-        if space.field != 0:
-            raise Refused(f"{sealed.file}: newer: vector field {space.field}")
+        if space.vectorCount == 0 or space.reserved != bytes(3):
+            raise Damage(sealed.file, offset, "space: count or reserved bytes")
+        if space.field or space.metric not in METRICS:
+            raise Refused(f"{sealed.file}: newer: vector field {space.field}, "
+                          f"metric {space.metric}")
         if (space.collectionID, space.field) <= before:
             raise Damage(sealed.file, offset, "spaces that do not ascend")
         before = space.collectionID, space.field
@@ -1351,7 +1368,7 @@ def read_operation(cursor):
 def read_put(cursor):
     key, flags, expiry = (cursor.varint(), cursor.document_id()), cursor.u8(), cursor.varint()
     if flags > 1:
-        raise cursor.damage(f"unknown flags {flags} of a put")
+        raise Refused(f"{cursor.file}: offset {cursor.offset}: newer: flags {flags} of a put")
     dimensions = vector = None
     if flags:
         dimensions = cursor.varint()
@@ -1827,11 +1844,497 @@ def hash64(key, seed):
     return h ^ h >> 33
 
 
+# ---------------------------------------------------------------- derived files: codes.md
+#
+# A reader of documents needs neither these nor what follows: they only make searches quicker.
+
+SOURCE_ENTRY = struct.Struct("<QI4s")
+Source = namedtuple("Source", "fileID footerChecksum reserved")
+CODE_SPACE = struct.Struct("<IIIIIB3sfff")
+CodeSpace = namedtuple(
+    "CodeSpace",
+    "collectionID field dimensions strideByteCount vectorCount metric reserved scale leastNorm "
+    "largestNorm",
+)
+Code = namedtuple("Code", "values error squareSum coarseError coarseSquareSum")
+U32, LEAST_NORMAL_F32 = struct.Struct("<I"), 2.0 ** -126
+
+
+def read_sources(sealed, count):
+    """The files that a derived file was made from."""
+    offset, rows = sealed.rows_of(SOURCE_ENTRY, SOURCE)
+    sources = [Source(*row) for row in rows]
+    if len(sources) != count or any(source.reserved != bytes(4) for source in sources):
+        raise Damage(sealed.file, offset, f"not {count} sources, or reserved bytes not zero")
+    return sources
+
+
+def expect_sections(sealed, expected):
+    """The sections of a derived file in their order; it may have gained others."""
+    known = DERIVED_SECTION_TYPES[sealed.header.kind]
+    if [place for place in sealed.sections if place[0] in known] != expected:
+        raise Damage(sealed.file, sealed.footer.directoryOffset,
+                     "directory: not the sections that its tables ask for")
+
+
+def read_code_spaces(sealed):
+    offset, rows = sealed.rows_of(CODE_SPACE, CODE_SPACES)
+    spaces, before = [CodeSpace(*row) for row in rows], 0
+    for space in spaces:
+        if (not 1 <= space.dimensions <= 16384 or space.vectorCount == 0
+                or space.strideByteCount != -(-space.dimensions // 128) * 128):
+            raise Damage(sealed.file, offset, "coded space: dimensions, stride or count")
+        if space.field or space.metric not in METRICS:
+            raise Refused(f"{sealed.file}: newer: field {space.field}, metric {space.metric}")
+        if space.reserved != bytes(3):
+            raise Damage(sealed.file, offset, "coded space: reserved bytes")
+        if (not LEAST_NORMAL_F32 <= space.scale < math.inf
+                or not 0 <= space.leastNorm <= space.largestNorm < math.inf):
+            raise Damage(sealed.file, offset, "coded space: scale or norms")
+        if space.collectionID <= before:
+            raise Damage(sealed.file, offset, "coded spaces that do not ascend")
+        before = space.collectionID
+    expect_sections(sealed, [(SOURCE, 0)] + [
+        (type_, ordinal) for ordinal in range(len(spaces))
+        for type_ in (HIGH_HALVES, LOW_HALVES, CODE_ERRORS, SQUARE_SUMS, COARSE_ERRORS,
+                      COARSE_SQUARE_SUMS)] + [(CODE_SPACES, 0)])
+    return spaces
+
+
+def read_space_codes(sealed, ordinal, space):
+    """The codes of a space, in the order of its vectors."""
+    half = space.strideByteCount // 2
+    offset, highs = sealed.section(HIGH_HALVES, ordinal)
+    lows = sealed.section(LOW_HALVES, ordinal)[1]
+    if {len(highs), len(lows)} != {space.vectorCount * half}:
+        raise Damage(sealed.file, offset, "halves of codes: another size than the space's")
+    facts = [[value for (value,) in sealed.rows_of(structure, type_, ordinal)[1]]
+             for structure, type_ in ((F32, CODE_ERRORS), (U32, SQUARE_SUMS),
+                                      (F32, COARSE_ERRORS), (U32, COARSE_SQUARE_SUMS))]
+    if any(len(values) != space.vectorCount for values in facts):
+        raise Damage(sealed.file, offset, "errors or sums: another number than the space's")
+    for index, (error, square_sum, coarse_error, coarse_sum) in enumerate(zip(*facts)):
+        at = index * half
+        high, low = highs[at : at + half], lows[at : at + half]
+        code = bytes([h << 4 & 240 | l & 15 for h, l in zip(high, low)]
+                     + [h & 240 | l >> 4 for h, l in zip(high, low)])
+        used = code[: space.dimensions]
+        values = [byte - 128 for byte in used]
+        if 0 in used or code[space.dimensions :].strip(b"\x80"):
+            raise Damage(sealed.file, offset + at, f"code {index}: -128, or not 128 behind it")
+        if (square_sum != sum(value * value for value in values)
+                or coarse_sum != sum((32 * (byte >> 4) - 241) ** 2 for byte in used)):
+            raise Damage(sealed.file, offset + at, f"code {index}: another sum of squares")
+        if not (0 <= error < math.inf and 0 <= coarse_error < math.inf):
+            raise Damage(sealed.file, offset + at, f"code {index}: errors that bound nothing")
+        yield Code(values, error, square_sum, coarse_error, coarse_sum)
+
+
+# ---------------------------------------------------------------- derived files: graph.md
+
+GRAPH_SPACE = struct.Struct("<IIIIIIIffI32sB3s")
+GraphSpace = namedtuple(
+    "GraphSpace",
+    "collectionID field vectorCount nodeCount entryCount joinCount width factor meanDegree "
+    "sampleCount recalls walk reserved",
+)
+Graph = namedtuple("Graph", "entries links duplicates")
+RECALL_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 256)
+DEGREE = 32
+NO_ORDINAL = U32_MAX
+
+
+def read_graph_spaces(sealed):
+    offset, rows = sealed.rows_of(GRAPH_SPACE, GRAPH_SPACES)
+    graphs = [GraphSpace(*row) for row in rows]
+    graphs = [graph._replace(recalls=struct.unpack("<8f", graph.recalls)) for graph in graphs]
+    expected, before = [(SOURCE, 0)], 0
+    for ordinal, graph in enumerate(graphs):
+        if not 1 <= graph.nodeCount <= graph.vectorCount < 1 << 31:
+            raise Damage(sealed.file, offset, "graph: vectors or nodes")
+        if not 1 <= graph.entryCount <= min(64, graph.nodeCount):
+            raise Damage(sealed.file, offset, "graph: number of entries")
+        if graph.walk > 1 or graph.reserved != bytes(3) or graph.field:
+            raise Damage(sealed.file, offset, "graph: walk, field or reserved bytes")
+        if (not 1 <= graph.factor < math.inf or not 0 <= graph.meanDegree <= DEGREE
+                or not all(0 <= recall <= 1 for recall in graph.recalls)):
+            raise Damage(sealed.file, offset, "graph: factor, degree or recalls")
+        if graph.collectionID <= before:
+            raise Damage(sealed.file, offset, "graphs that do not ascend")
+        before = graph.collectionID
+        expected += [(LINKS, ordinal), (ENTRIES, ordinal)]
+        expected += [(DUPLICATES, ordinal)] if graph.nodeCount < graph.vectorCount else []
+    expect_sections(sealed, expected + [(GRAPH_SPACES, 0)])
+    return graphs
+
+
+def read_graph(sealed, ordinal, graph):
+    """Entries, links of each vector, and chains of vectors with the same code."""
+
+    def words(type_, count):
+        offset, rows = sealed.rows_of(U32, type_, ordinal)
+        if len(rows) != count:
+            raise Damage(sealed.file, offset, f"section {type_}: another size than the graph's")
+        return offset, [word for (word,) in rows]
+
+    entries_offset, entries = words(ENTRIES, graph.entryCount)
+    offset, flat = words(LINKS, graph.vectorCount * DEGREE)
+    links = []
+    for start in range(0, len(flat), DEGREE):
+        row = flat[start : start + DEGREE]
+        links.append([link for link in row if link != NO_ORDINAL])
+        if row[: len(links[-1])] != links[-1]:
+            raise Damage(sealed.file, offset + 4 * start, "links: one behind the last")
+    nodes, duplicates = set(range(graph.vectorCount)), []
+    if graph.nodeCount < graph.vectorCount:
+        next_offset, next_ = words(DUPLICATES, graph.vectorCount)
+        for earlier, later in enumerate(next_):
+            if later == NO_ORDINAL:
+                continue
+            # Each vector but a node stands once behind another: no two chains meet.
+            if later <= earlier or later not in nodes:
+                raise Damage(sealed.file, next_offset + 4 * earlier, "duplicates: no chain")
+            nodes.remove(later)
+            duplicates.append([earlier, later])
+    if len(nodes) != graph.nodeCount:
+        raise Damage(sealed.file, offset, f"{len(nodes)} nodes, not as many as named")
+    if len(set(entries)) != len(entries) or not nodes.issuperset(entries):
+        raise Damage(sealed.file, entries_offset, "entries: one twice, or no node")
+    for index, row in enumerate(links):
+        if row and index not in nodes or index in row or not nodes.issuperset(row):
+            raise Damage(sealed.file, offset + 4 * DEGREE * index, "links: not between nodes")
+    return Graph(entries, links, duplicates)
+
+
+# ---------------------------------------------------------------- derived files: columns.md
+
+COLUMN_COLLECTION = struct.Struct("<6I")
+ColumnCollection = namedtuple(
+    "ColumnCollection", "id firstRow rowCount firstField fieldCount flags")
+COLUMN_FIELD = struct.Struct("<4I")
+ColumnField = namedtuple("ColumnField", "pathOffset pathByteCount firstColumn columnCount")
+COLUMN = struct.Struct("<BB2sIQQQ")
+Column = namedtuple("Column", "kind domain reserved valueCount stringByteCount offset byteCount")
+OWN_VALUE, ELEMENTS = 1, 2
+INTEGERS, DOUBLES, STRINGS = 6, 7, 8
+COLUMN_KINDS = {1: "present", 2: "composite", 3: "null", 4: "false", 5: "true",
+                INTEGERS: "integers", DOUBLES: "doubles", STRINGS: "strings"}
+COLUMNS_OF_FIELD = 14
+LEAF = 4096
+
+
+class ColumnFile:
+    """A verified .col file, with every rule that its tables and columns keep."""
+
+    def __init__(self, sealed):
+        self.sealed, self.file = sealed, sealed.file
+        self.values_offset, self.values = sealed.section(VALUES)
+        self.paths_offset, self.paths = sealed.section(PATHS)
+        self.columns_offset, columns = sealed.rows_of(COLUMN, COLUMNS)
+        self.columns = [Column(*column) for column in columns]
+        self.fields_offset, fields = sealed.rows_of(COLUMN_FIELD, FIELDS)
+        self.field_entries = [ColumnField(*field) for field in fields]
+        offset, collections = sealed.rows_of(COLUMN_COLLECTION, COLLECTIONS)
+        self.collections = [ColumnCollection(*entry) for entry in collections]
+        expect_sections(sealed, [(type_, 0) for type_ in (VALUES, PATHS, COLUMNS, FIELDS,
+                                                          COLLECTIONS, SOURCE)])
+        before, row, field = 0, 0, 0
+        for collection in self.collections:
+            if collection.id <= before or collection.flags > 1 or not collection.rowCount:
+                raise Damage(self.file, offset, "collections: order, flags or no rows")
+            if (collection.firstRow, collection.firstField) != (row, field):
+                raise Damage(self.file, offset, "collections: rows or fields with a gap")
+            before, row = collection.id, row + collection.rowCount
+            field += collection.fieldCount
+        if (row, field) != (sealed.footer.rowCount, len(self.field_entries)):
+            raise Damage(self.file, offset, "collections: not all rows or fields")
+        self.check_shares()
+
+    def check_shares(self):
+        """Each column belongs to one field, and no two share bytes."""
+        if any(field.columnCount > COLUMNS_OF_FIELD for field in self.field_entries):
+            raise Damage(self.file, self.fields_offset, "field: too many columns")
+        owned = [index for field in self.field_entries
+                 for index in range(field.firstColumn, field.firstColumn + field.columnCount)]
+        if sorted(owned) != list(range(len(self.columns))):
+            raise Damage(self.file, self.fields_offset, "fields: a column of none, or of two")
+        end = 0
+        for column in sorted(self.columns, key=lambda column: column.offset):
+            if column.offset < end:
+                raise Damage(self.file, self.columns_offset, "columns that share bytes")
+            end = column.offset + column.byteCount
+        if end > len(self.values):
+            raise Damage(self.file, self.columns_offset, "a column beyond the values")
+
+    def fields(self, collection):
+        """(names, columns) of each field of a collection."""
+        before, start = b"", collection.firstField
+        for field in self.field_entries[start : start + collection.fieldCount]:
+            path = self.paths[field.pathOffset : field.pathOffset + field.pathByteCount]
+            if len(path) != field.pathByteCount or len(path) > 1025 or path <= before:
+                raise Damage(self.file, self.fields_offset, "field: its path, or the order")
+            cursor, names = Cursor(path, self.file, self.paths_offset, "path"), []
+            while not cursor.at_end():
+                names.append(cursor.text())
+            first = field.firstColumn
+            columns, before = self.columns[first : first + field.columnCount], path
+            self.check_field(columns)
+            yield names, columns
+
+    def check_field(self, columns):
+        kinds = [(column.kind, column.domain) for column in columns]
+        if columns and (1, OWN_VALUE) not in kinds or len(set(kinds)) != len(kinds):
+            raise Damage(self.file, self.columns_offset, "columns of a field: a kind twice, or "
+                         "without the rows that have it")
+        for column in columns:
+            domains = (OWN_VALUE,) if column.kind <= 2 else (OWN_VALUE, ELEMENTS)
+            if column.kind not in COLUMN_KINDS or column.domain not in domains:
+                raise Refused(f"{self.file}: newer: column kind {column.kind}, {column.domain}")
+            if (column.reserved != bytes(2) or not column.valueCount
+                    or column.stringByteCount and column.kind != STRINGS):
+                raise Damage(self.file, self.columns_offset, "column: no values, reserved bytes, "
+                             "or bytes of strings without strings")
+
+    def cursor(self, column):
+        data = self.values[column.offset : column.offset + column.byteCount]
+        return Cursor(data, self.file, self.values_offset + column.offset, "column")
+
+    def read_rows(self, cursor, collection):
+        """Rows from the cursor to its end, in any of the three forms."""
+        form, first = cursor.u8(), collection.firstRow
+        end = first + collection.rowCount
+        if form == 1:
+            rows = list(range(first, end))
+        elif form == 2:
+            rows, least = [], first
+            while not cursor.at_end():
+                rows.append(least + cursor.varint())
+                least = rows[-1] + 1
+        elif form == 3:
+            base = first // 64 * 64
+            bits = int.from_bytes(cursor.take(8 * ((end - 1) // 64 - first // 64 + 1)), "little")
+            rows = [base + bit for bit, is_set in enumerate(reversed(f"{bits:b}"))
+                    if is_set == "1"]
+        else:
+            raise Refused(f"{self.file}: newer: rows of form {form}")
+        cursor.expect_end()
+        if rows and not first <= rows[0] <= rows[-1] < end:
+            raise cursor.damage("a row that is not the collection's")
+        return rows
+
+    def rows(self, column, collection):
+        """The rows of a column of one value."""
+        cursor = self.cursor(column)
+        rows = self.read_rows(cursor, collection)
+        if len(rows) != column.valueCount:
+            raise cursor.damage(f"{len(rows)} rows instead of {column.valueCount}")
+        return rows
+
+    def numbers(self, column, collection):
+        """The values of a column of numbers and their rows."""
+        cursor, letter = self.cursor(column), "q" if column.kind == INTEGERS else "d"
+        counts = [min(LEAF, column.valueCount - start)
+                  for start in range(0, column.valueCount, LEAF)]
+        bounds = [struct.unpack("<2" + letter, cursor.take(16)) for _ in counts]
+        values, rows = [], []
+        for count, ends in zip(counts, bounds):
+            leaf = struct.unpack(f"<{count}{letter}", cursor.take(8 * count))
+            if ends != (leaf[0], leaf[-1]):
+                raise cursor.damage("another least or greatest value than the leaf's")
+            values += leaf
+            rows += struct.unpack(f"<{count}I", cursor.take(4 * count))
+        cursor.expect_end()
+        pairs = list(zip(values, rows))
+        if any(low >= high for low, high in zip(pairs, pairs[1:])):
+            raise cursor.damage("values and rows that do not ascend")
+        if not all(map(math.isfinite, values)) or any(
+                value == 0 and math.copysign(1, value) < 0 for value in values):
+            raise cursor.damage("a value that is not finite, or negative zero")
+        first = collection.firstRow
+        if not first <= min(rows) <= max(rows) < first + collection.rowCount:
+            raise cursor.damage("a row that is not the collection's")
+        return values, rows
+
+    def strings(self, column, collection):
+        """(text, rows) of each string of a column."""
+        cursor = self.cursor(column)
+        ends = [(cursor.u32(), cursor.u32()) for _ in range(column.valueCount)]
+        texts = Cursor(cursor.take(column.stringByteCount), self.file, cursor.offset, "strings")
+        strings, before = [], None
+        for (text_start, row_start), (text_end, row_end) in zip([(0, 0)] + ends, ends):
+            text = texts.text(max(0, text_end - text_start))
+            # Code points are in the order of their UTF-8 bytes.
+            if before is not None and text <= before:
+                raise cursor.damage("strings that do not ascend")
+            before = text
+            data = cursor.take(max(0, row_end - row_start))
+            rows = self.read_rows(Cursor(data, self.file, cursor.offset, "rows"), collection)
+            strings.append((text, rows))
+        texts.expect_end()
+        cursor.expect_end()
+        return strings
+
+
+# ---------------------------------------------------------------- derived files against truth
+#
+# What the pages ask of derived files, in exact arithmetic: that columns have each value of each
+# document, codes bound their errors, and chains hold all that have one code.
+
+DERIVED_FILES = {1: (b"Q8", "q8"), 2: (b"GR", "gr"), 3: (b"CL", "col")}
+
+
+def check_indexes(path):
+    """Checks every derived file that the manifest names; gives their names."""
+    store = Store(path)
+    for segment in store.state.segments.values():
+        base, files, found = f"seg/{segment.id:016x}", segment.files, {}
+        for kind, (letters, suffix) in DERIVED_FILES.items():
+            named = store.state.derived.get((segment.id, kind))
+            if named is None:
+                continue
+            sealed = store.sealed(f"{base}.{named.fileID:016x}.{suffix}", letters, named)
+            sealed.verify()
+            sources = [files.get(DOC if kind == 3 else VEC)]
+            if kind == 2:
+                sources.append(store.state.derived.get((segment.id, 1)))
+            if [source[:2] for source in read_sources(sealed, len(sources))] != [
+                    source and (source.fileID, source.footerChecksum) for source in sources]:
+                raise Damage(sealed.file, 4096, "sources: not the files of the segment")
+            found[kind] = sealed
+            yield sealed.file
+        if 1 in found:
+            vectors = store.sealed(f"{base}.vec", b"VC", files[VEC])
+            vectors.verify()
+            check_codes(found[1], vectors)
+        if 2 in found:
+            check_chains(found[2], found[1])
+        if 3 in found:
+            check_columns(ColumnFile(found[3]),
+                          DocumentFile(store.sealed(f"{base}.doc", b"DC", files[DOC])))
+
+
+def whole(value):
+    """An f32 times 2^149, which is a whole number."""
+    return int(value * 2.0 ** 149)
+
+
+def check_codes(sealed, vectors):
+    """Codes say no less of their errors, and no other norms, than is true."""
+    spaces = {space.collectionID: (ordinal, space)
+              for ordinal, space in enumerate(read_spaces(vectors)[1])}
+    for ordinal, space in enumerate(read_code_spaces(sealed)):
+        place, coded = spaces.get(space.collectionID, (None, None))
+        if coded is None or coded[1:3] + coded[4:6] != (space[1:3] + space[4:6]):
+            raise Damage(sealed.file, 4096, f"coded space {ordinal}: of other vectors")
+        norms = [norm for (norm,) in vectors.rows_of(F32, NORMS, place)[1]]
+        if (space.leastNorm, space.largestNorm) != (min(norms), max(norms)):
+            raise Damage(sealed.file, 4096, f"coded space {ordinal}: other norms")
+        rows = read_space_vectors(vectors, place, coded)
+        for index, (code, (_, vector), norm) in enumerate(
+                zip(read_space_codes(sealed, ordinal, space), rows, norms)):
+            # Under cosine times the norm, so that nothing is divided; in half steps.
+            unit = whole(norm) if METRICS[space.metric] == "cosine" else 1 << 149
+            step = unit * whole(space.scale)
+            numbers = [whole(number) << 150
+                       for number in struct.unpack(f"<{space.dimensions}f", vector)]
+            whole_code = [2 * value for value in code.values]
+            coarse_code = [32 * (value + 128 >> 4) - 241 for value in code.values]
+            for error, values in ((code.error, whole_code), (code.coarseError, coarse_code)):
+                distance = sum((number - step * value) ** 2
+                               for number, value in zip(numbers, values))
+                if distance > (2 * unit * whole(error)) ** 2:
+                    raise Damage(sealed.file, 4096, f"code {index} of space {ordinal}: an error "
+                                 "below the distance")
+
+
+def check_chains(sealed, codes):
+    """Each vector leads to the next with its code; the first of each code is a node."""
+    spaces = {space.collectionID: (ordinal, space)
+              for ordinal, space in enumerate(read_code_spaces(codes))}
+    for ordinal, entry in enumerate(read_graph_spaces(sealed)):
+        place, space = spaces.get(entry.collectionID, (None, None))
+        if space is None or space.vectorCount != entry.vectorCount:
+            raise Damage(sealed.file, 4096, f"graph {ordinal}: of other codes")
+        last, chains = {}, []
+        for index, code in enumerate(read_space_codes(codes, place, space)):
+            before = last.get(tuple(code.values))
+            if before is not None:
+                chains.append([before, index])
+            last[tuple(code.values)] = index
+        graph = read_graph(sealed, ordinal, entry)
+        if graph.duplicates != sorted(chains):
+            raise Damage(sealed.file, 4096, f"graph {ordinal}: other chains than its codes have")
+        degree = sum(map(len, graph.links)) / entry.nodeCount
+        if abs(degree - entry.meanDegree) > 1e-4:
+            raise Damage(sealed.file, 4096, f"graph {ordinal}: another mean degree")
+
+
+def check_columns(file, documents):
+    """The columns of a field have exactly the values that the documents have."""
+    records = [record for row, record in documents.records() if row is not None]
+    for collection in file.collections:
+        expected, found = {}, set()
+        first = collection.firstRow
+        for row in range(first, first + collection.rowCount):
+            if records[row].collection != collection.id:
+                raise Damage(file.file, 4096, f"row {row} is of another collection")
+            gather(expected, json.loads(records[row].metadata.json), b"", row)
+        for names, columns in file.fields(collection):
+            path = b"".join(prefixed(name.encode()) for name in names)
+            found.add(path)
+            if columns and column_values(file, columns, collection) != expected.get(path):
+                raise Damage(file.file, 4096, f"field {names} of collection {collection.id}: "
+                             "other values than the documents have")
+        if not found <= expected.keys() or not collection.flags and found != expected.keys():
+            raise Damage(file.file, 4096, f"collection {collection.id}: other fields")
+
+
+def gather(fields, metadata, path, row):
+    """Adds what the columns of a document's fields must have: by kind and domain (value, row)."""
+    for name, value in metadata.items():
+        field = path + prefixed(name.encode())
+        found = fields.setdefault(field, set())
+        found.add((1, OWN_VALUE, None, row))
+        if isinstance(value, (list, dict)):
+            found.add((2, OWN_VALUE, None, row))
+        if isinstance(value, dict):
+            gather(fields, value, field, row)
+        elif isinstance(value, list):
+            found.update((*kind_and_value(element, ELEMENTS), row) for element in value
+                         if not isinstance(element, (list, dict)))
+        else:
+            found.add((*kind_and_value(value, OWN_VALUE), row))
+
+
+def kind_and_value(value, domain):
+    """The column that has a value, and what stands there."""
+    if value is None or isinstance(value, bool):
+        return {None: 3, False: 4, True: 5}[value], domain, None
+    # An integer and the double that is equal to it differ by their kind.
+    kind = {int: INTEGERS, float: DOUBLES, str: STRINGS}[type(value)]
+    return kind, domain, value
+
+
+def column_values(file, columns, collection):
+    """What the columns of a field have, as `gather` says it."""
+    found = set()
+    for column in columns:
+        place = column.kind, column.domain
+        if column.kind == STRINGS:
+            found.update((*place, text, row)
+                         for text, rows in file.strings(column, collection) for row in rows)
+        elif column.kind in (INTEGERS, DOUBLES):
+            found.update((*place, value, row)
+                         for value, row in zip(*file.numbers(column, collection)))
+        else:
+            found.update((*place, None, row) for row in file.rows(column, collection))
+    return found
+
+
 # ---------------------------------------------------------------- one file, for people
 #
 # Names and texts are those of the tool's inspecting commands.
 
-METRICS = {1: "cosine", 2: "dot", 3: "l2"}
 RECORD_TYPES = {COMMIT: "commit", PART: "part", MARKER: "marker", EDIT: "edit"}
 DERIVED_KINDS = {1: "codes", 2: "graph", 3: "columns"}
 
@@ -2074,58 +2577,79 @@ def describe_key(entry):
     return {"collectionID": int.from_bytes(entry.key[:4], "big"), "id": entry.key[4:].decode()}
 
 
-# Of derived files, which a reader needs for nothing: the tables of codes.md, graph.md, columns.md.
-
-CODE_SPACE = struct.Struct("<IIIIIB3sfff")
-GRAPH_SPACE = struct.Struct("<IIIIIIIffI8fB3s")
-RECALL_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 256)
-COLUMN_COLLECTION = struct.Struct("<6I")
-COLUMN_FIELD = struct.Struct("<4I")
-
-
 def f32_number(value):
     return json.loads(f32_text(value))
 
 
+def describe_source(source):
+    return {"fileID": source.fileID, "footerChecksum": hex32(source.footerChecksum)}
+
+
 def describe_codes(sealed):
     sealed.verify()
-    spaces = []
-    for fields in sealed.rows_of(CODE_SPACE, 65)[1]:
-        names = ("collectionID", "field", "dimensions", "strideByteCount", "vectorCount")
-        spaces.append({**dict(zip(names, fields)), "metric": METRICS[fields[5]],
-                       **dict(zip(("scale", "leastNorm", "largestNorm"),
-                                  map(f32_number, fields[7:])))})
-    return {"codeSpaces": spaces}
+    spaces = read_code_spaces(sealed)
+    return {
+        "sources": [describe_source(source) for source in read_sources(sealed, 1)],
+        "codeSpaces": [{**space._asdict(), "metric": METRICS[space.metric],
+                        "reserved": space.reserved.hex(),
+                        **{name: f32_number(getattr(space, name))
+                           for name in ("scale", "leastNorm", "largestNorm")}}
+                       for space in spaces],
+        "codes": [{"space": ordinal, "ordinal": index, "code": list(code.values),
+                   "error": f32_number(code.error), "squareSum": code.squareSum,
+                   "coarseError": f32_number(code.coarseError),
+                   "coarseSquareSum": code.coarseSquareSum}
+                  for ordinal, space in enumerate(spaces)
+                  for index, code in enumerate(read_space_codes(sealed, ordinal, space))],
+    }
 
 
 def describe_graphs(sealed):
     sealed.verify()
-    graphs = []
-    for fields in sealed.rows_of(GRAPH_SPACE, 96)[1]:
-        names = ("collectionID", "field", "vectorCount", "nodeCount", "entryCount", "joinCount",
-                 "width")
-        recalls = zip(RECALL_WIDTHS, fields[10:18])
-        graphs.append({**dict(zip(names, fields)), "factor": f32_number(fields[7]),
-                       "meanDegree": f32_number(fields[8]), "sampleCount": fields[9],
-                       "walk": ("whole", "coarse")[fields[18]],
-                       **{f"recall{width}": round(recall, 4) for width, recall in recalls}})
-    return {"graphSpaces": graphs}
+    graphs = read_graph_spaces(sealed)
+    return {
+        "sources": [describe_source(source) for source in read_sources(sealed, 2)],
+        "graphSpaces": [
+            {**{name: value for name, value in graph._asdict().items() if name != "recalls"},
+             "factor": f32_number(graph.factor), "meanDegree": f32_number(graph.meanDegree),
+             "walk": ("whole", "coarse")[graph.walk], "reserved": graph.reserved.hex(),
+             **{f"recall{width}": round(recall, 4)
+                for width, recall in zip(RECALL_WIDTHS, graph.recalls)}}
+            for graph in graphs],
+        "graphs": [read_graph(sealed, ordinal, graph)._asdict()
+                   for ordinal, graph in enumerate(graphs)],
+    }
 
 
 def describe_columns(sealed):
     sealed.verify()
-    paths, fields = sealed.section(81)[1], sealed.rows_of(COLUMN_FIELD, 83)[1]
-    collections, found = [], []
-    for number, first, count, first_field, field_count, flags in sealed.rows_of(
-            COLUMN_COLLECTION, 84)[1]:
-        collections.append({"collectionID": number, "firstRow": first, "rowCount": count,
-                            "fieldCount": field_count, "hasOtherFields": bool(flags & 1)})
-        for start, size, _, column_count in fields[first_field : first_field + field_count]:
-            cursor, names = Cursor(paths[start : start + size], sealed.file, start, "path"), []
-            while not cursor.at_end():
-                names.append(cursor.text())
-            found.append({"collectionID": number, "names": names, "isIndexed": column_count > 0})
-    return {"columnCollections": collections, "columnFields": found}
+    file = ColumnFile(sealed)
+    return {
+        "sources": [describe_source(source) for source in read_sources(sealed, 1)],
+        "columnCollections": [
+            {"collectionID": collection.id, "firstRow": collection.firstRow,
+             "rowCount": collection.rowCount, "fieldCount": collection.fieldCount,
+             "hasOtherFields": bool(collection.flags)} for collection in file.collections],
+        "columnFields": [
+            {"collectionID": collection.id, "names": names, "isIndexed": bool(columns),
+             "byteCount": sum(column.byteCount for column in columns),
+             "columns": [describe_column(file, column, collection) for column in columns]}
+            for collection in file.collections
+            for names, columns in file.fields(collection)],
+    }
+
+
+def describe_column(file, column, collection):
+    fields = {"kind": COLUMN_KINDS[column.kind], "ofElements": column.domain == ELEMENTS,
+              "valueCount": column.valueCount}
+    if column.kind in (INTEGERS, DOUBLES):
+        values, rows = file.numbers(column, collection)
+        return {**fields, "values": values, "rows": rows}
+    if column.kind == STRINGS:
+        strings = file.strings(column, collection)
+        return {**fields, "values": [text for text, _ in strings],
+                "rows": [rows for _, rows in strings]}
+    return {**fields, "rows": file.rows(column, collection)}
 
 
 DESCRIBE = {b"DC": describe_documents, b"KY": describe_keys, b"VC": describe_vectors,
@@ -2194,6 +2718,7 @@ def parse_arguments(arguments):
     group.add_argument("store", nargs="?", metavar="STORE", help="the store's folder")
     group.add_argument("--file", metavar="FILE", help="describe one file of a store")
     group.add_argument("--hash", metavar="STORE", help="the content hash of a store")
+    group.add_argument("--indexes", metavar="STORE", help="check derived files")
     group.add_argument("--self-test", action="store_true", help="check the reader's own parts")
     parser.add_argument("--now", type=int, metavar="MS", default=int(time.time() * 1000),
                         help="leave out what has expired by then, in ms since 1970 (now)")
@@ -2208,6 +2733,9 @@ def run(arguments, out):
         return 0
     if arguments.hash is not None:
         out.write(Store(arguments.hash).content_hash(arguments.now).encode() + b"\n")
+        return 0
+    if arguments.indexes is not None:
+        out.write("".join(f"{file}\n" for file in list(check_indexes(arguments.indexes))).encode())
         return 0
     # Everything is verified before the first line, so that output is never half a store.
     store = Store(arguments.store)

@@ -64,6 +64,18 @@ class Goldens(unittest.TestCase):
             self.assertIsNone(log.record(4096, len(log.data)), at)
             log.data[at] ^= 4
 
+    def test_parts_of_an_edit_are_joined(self):
+        payload = golden("manifest.hex")["Counters"]
+        slices = [payload[:1], b"", payload[1:]]
+        chain = reader.Chain(b"MF", 0)
+        chain.expected = 7
+        for index, data in enumerate(slices):
+            part = struct.pack("<II", index, 3) + data
+            record = reader.Record(4096, 4136, 7, 6, 1, reader.PART, part)
+            self.assertTrue(chain.accept(record, "M"))
+        (edit,) = chain.commits
+        self.assertIsInstance(reader.read_edits(edit)[0][1], reader.Counters)
+
     def test_manifest(self):
         parts = golden("manifest.hex")
         later = b"".join(parts.pop(title) for title in (
@@ -104,25 +116,18 @@ class Goldens(unittest.TestCase):
         )
 
     def test_columns(self):
-        """The reader takes no notice of columns; here they are read from the page."""
-        parts = golden("columns.hex")
-        values, found = parts["Values"], {}
-        for collection in struct.iter_unpack("<6I", parts["Collections"]):
-            number, first, count, first_field, field_count, flags = collection
-            self.assertEqual(flags, 0)
-            for place in range(first_field, first_field + field_count):
-                start, size, column, column_count = struct.unpack_from(
-                    "<4I", parts["Fields"], place * 16)
-                cursor = reader.Cursor(parts["Paths"][start:start + size], "7.col", 0, "path")
-                path = []
-                while cursor.position < size:
-                    path.append(cursor.prefixed().decode())
-                for entry in range(column, column + column_count):
-                    kind, domain, n, strings, offset, length = struct.unpack_from(
-                        "<BB2xIQQQ", parts["Columns"], entry * 32)
-                    data = values[offset:offset + length]
-                    found[number, ".".join(path), kind, domain] = read_column(
-                        data, kind, n, strings, range(first, first + count))
+        file = reader.ColumnFile(golden_columns())
+        found = {}
+        for collection in file.collections:
+            for names, columns in file.fields(collection):
+                for column in columns:
+                    place = collection.id, ".".join(names), column.kind, column.domain
+                    if column.kind == reader.STRINGS:
+                        found[place] = file.strings(column, collection)
+                    elif column.kind in (reader.INTEGERS, reader.DOUBLES):
+                        found[place] = list(zip(*file.numbers(column, collection)))
+                    else:
+                        found[place] = file.rows(column, collection)
         self.assertEqual(found, {
             (1, "a", 1, 1): [0, 1], (1, "a", 6, 1): [(-1, 1), (3, 0)],
             (1, "s", 1, 1): [0, 1, 2], (1, "s", 8, 1): [("x", [1, 2]), ("xy", [0])],
@@ -131,45 +136,119 @@ class Goldens(unittest.TestCase):
             (2, "o", 1, 1): [3], (2, "o", 2, 1): [3], (2, "o.p", 1, 1): [3], (2, "o.p", 5, 1): [3],
         })
 
+    def test_columns_with_a_byte_changed_read_as_others_or_are_refused(self):
+        """No byte of the tables and values is passed over."""
+        whole = reader.describe_columns(golden_columns())
+        for type_ in (reader.VALUES, reader.PATHS, reader.COLUMNS, reader.FIELDS,
+                      reader.COLLECTIONS, reader.SOURCE):
+            for at in range(len(golden_columns().parts[type_, 0])):
+                bent = golden_columns()
+                data = bytearray(bent.parts[type_, 0])
+                data[at] ^= 1
+                bent.parts[type_, 0] = bytes(data)
+                try:
+                    self.assertNotEqual(reader.describe_columns(bent), whole, (type_, at))
+                except (reader.Damage, reader.Refused):
+                    pass
 
-def read_rows(data, rows):
-    """A list of rows: columns.md, "Rows"."""
-    if data[0] == 1:
-        return list(rows)
-    found = []
-    if data[0] == 2:
-        cursor, row = reader.Cursor(data[1:], "7.col", 0, "rows"), rows.start
-        while cursor.position < len(data) - 1:
-            row += cursor.varint()
-            found.append(row)
-            row += 1
-        return found
-    base = rows.start // 64 * 64
-    return [row for row in rows if data[1 + (row - base) // 8] >> (row - base) % 8 & 1]
+    def test_codes(self):
+        values = [[-127, 5, 127] + [0] * 66, [1] * 69]
+        codes = [bytes(128 + v for v in row) + bytes([128] * 59) for row in values]
+        entry = (3, 0, 69, 128, 2, 1, bytes(3), 0.5, 1.0, 2.0)
+        sums = [sum(v * v for v in row) for row in values]
+        coarse = [sum((32 * (v + 128 >> 4) - 241) ** 2 for v in row) for row in values]
+
+        def file(codes=codes, sums=sums, coarse=coarse, errors=(0.25, 0.5)):
+            high = b"".join(bytes(code[j] >> 4 | code[64 + j] & 240 for j in range(64))
+                            for code in codes)
+            low = b"".join(bytes(code[j] & 15 | (code[64 + j] & 15) << 4 for j in range(64))
+                           for code in codes)
+            return Parts(b"Q8", 2, {
+                (reader.SOURCE, 0): bytes([7]) + bytes(15), (reader.HIGH_HALVES, 0): high,
+                (reader.LOW_HALVES, 0): low, (reader.CODE_ERRORS, 0): struct.pack("<2f", *errors),
+                (reader.SQUARE_SUMS, 0): struct.pack("<2I", *sums),
+                (reader.COARSE_ERRORS, 0): struct.pack("<2f", 4, 5),
+                (reader.COARSE_SQUARE_SUMS, 0): struct.pack("<2I", *coarse),
+                (reader.CODE_SPACES, 0): reader.CODE_SPACE.pack(*entry)})
+
+        read = reader.describe_codes(file())["codes"]
+        self.assertEqual([code["code"] for code in read], values)
+        self.assertEqual([code["error"] for code in read], [0.25, 0.5])
+        self.assertEqual([code["coarseSquareSum"] for code in read], coarse)
+        for bent in (file(codes=[bytes(128), codes[1]]), file(sums=sums[::-1]),
+                     file(codes=[codes[0][:-1] + b"\x81", codes[1]]),
+                     file(coarse=coarse[::-1]), file(errors=(-1, 0)),
+                     file(errors=(float("nan"), 0))):
+            with self.assertRaises(reader.Damage):
+                reader.describe_codes(bent)
+
+    def test_graphs(self):
+        none = reader.NO_ORDINAL
+
+        def file(links=((1, 3), (0,), (), (0, 1)), entries=(3,), chain=(2, none, none, none),
+                 nodes=3):
+            entry = (3, 0, 4, nodes, len(entries), 0, 100, 1.5, 1.0, 2, bytes(32), 1, bytes(3))
+            flat = [row[i] if i < len(row) else none for row in links for i in range(32)]
+            parts = {(reader.SOURCE, 0): bytes(32),
+                     (reader.LINKS, 0): struct.pack("<128I", *flat),
+                     (reader.ENTRIES, 0): struct.pack(f"<{len(entries)}I", *entries)}
+            if nodes < 4:
+                parts[reader.DUPLICATES, 0] = struct.pack("<4I", *chain)
+            parts[reader.GRAPH_SPACES, 0] = reader.GRAPH_SPACE.pack(*entry)
+            return Parts(b"GR", 4, parts)
+
+        self.assertEqual(reader.describe_graphs(file())["graphs"], [
+            {"entries": [3], "links": [[1, 3], [0], [], [0, 1]], "duplicates": [[0, 2]]}])
+        for bent in (file(entries=(4,)), file(entries=(3, 3)), file(entries=(2,)), file(nodes=2),
+                     file(links=((4,), (0,), (), ())), file(links=((2,), (0,), (), ())),
+                     file(links=((1,), (0,), (0,), ())), file(links=((0,), (0,), (), ())),
+                     file(links=((none, 1), (0,), (), ())), file(chain=(2, 2, none, none)),
+                     file(chain=(none, none, 1, none)), file(chain=(4, none, none, none))):
+            with self.assertRaises(reader.Damage):
+                reader.describe_graphs(bent)
+
+    def test_tables_of_derived_files(self):
+        parts = golden("segment.hex")
+        space = reader.CodeSpace(*reader.CODE_SPACE.unpack(parts["Coded space"]))
+        self.assertEqual(space.strideByteCount % 128, 0)
+        graph = reader.GraphSpace(*reader.GRAPH_SPACE.unpack(parts["Graph"]))
+        self.assertLessEqual(graph.nodeCount, graph.vectorCount)
 
 
-def read_column(data, kind, count, string_size, rows):
-    """A column: columns.md, "Numbers" and "Strings"; what it holds must be as much as is said."""
-    if kind <= 5:
-        found = read_rows(data, rows)
-        assert len(found) == count
-        return found
-    if kind == 8:
-        ends = [(0, 0)] + list(struct.iter_unpack("<2I", data[:count * 8]))
-        texts, lists = data[count * 8:count * 8 + string_size], data[count * 8 + string_size:]
-        assert ends[-1] == (len(texts), len(lists))
-        return [(texts[a:c].decode(), read_rows(lists[b:d], rows))
-                for (a, b), (c, d) in zip(ends, ends[1:])]
-    letter, start, found = "q" if kind == 6 else "d", (count + 4095) // 4096 * 16, []
-    for leaf in range(0, count, 4096):
-        n = min(4096, count - leaf)
-        numbers = struct.unpack_from(f"<{n}{letter}", data, start)
-        found += zip(numbers, struct.unpack_from(f"<{n}I", data, start + 8 * n))
-        bounds = struct.unpack_from(f"<2{letter}", data, leaf // 4096 * 16)
-        assert bounds == (numbers[0], numbers[-1])
-        start += 12 * n
-    assert start == len(data)
-    return found
+class Parts:
+    """Sections as a verified file gives them."""
+
+    file = "7"
+    section, rows_of = reader.SealedFile.section, reader.SealedFile.rows_of
+
+    def __init__(self, kind, row_count, parts):
+        self.parts = parts
+        self.header = reader.Header(*[None] * 13)._replace(kind=kind)
+        self.footer = reader.Footer(*[0] * 10)._replace(rowCount=row_count)
+
+    @property
+    def sections(self):
+        """As if each stood where the ones before it end."""
+        at, entries = 0, {}
+        for place, data in self.parts.items():
+            entries[place] = reader.Entry(*place, at, len(data), 0, 0)
+            at += len(data)
+        return entries
+
+    @property
+    def data(self):
+        return b"".join(self.parts.values())
+
+    def verify(self):
+        pass
+
+
+def golden_columns():
+    parts = golden("columns.hex")
+    titles = {"Values": reader.VALUES, "Paths": reader.PATHS, "Columns": reader.COLUMNS,
+              "Fields": reader.FIELDS, "Collections": reader.COLLECTIONS,
+              "Source": reader.SOURCE}
+    return Parts(b"CL", 4, {(type_, 0): parts[title] for title, type_ in titles.items()})
 
 
 if __name__ == "__main__":
