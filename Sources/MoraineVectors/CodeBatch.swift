@@ -32,6 +32,8 @@ struct CodeBatch: ~Copyable {
         }
     }
 
+    /// Codes that fit.
+    let capacity: Int
     private let codes: CodeSpace
     private let columns: Columns
     private let reaches: UnsafeMutablePointer<Float>
@@ -45,6 +47,7 @@ struct CodeBatch: ~Copyable {
     /// - Parameter capacity: codes that fit; 1 or more.
     init(of codes: CodeSpace, capacity: Int) throws(StoreError) {
         columns = try Columns(codes)
+        self.capacity = capacity
         self.codes = codes
         reaches = .allocate(capacity: capacity)
         sums = .allocate(capacity: capacity)
@@ -117,13 +120,11 @@ struct CodeBatch: ~Copyable {
     /// The reaches of whole codes, as many as fit at most; valid until the next call.
     ///
     /// - Parameter ordinals: of codes that were checked.
-    func wholeReaches(_ ordinals: UnsafeBufferPointer<UInt32>, _ bound: CodeBound)
-        -> UnsafeBufferPointer<Float>
-    {
+    func wholeReaches(_ ordinals: ScanOrdinals, _ bound: CodeBound) -> UnsafeBufferPointer<Float> {
         let count = ordinals.count
         for place in 0..<count {
-            let ordinal = Int(ordinals[place])
-            ids[place] = ordinals[place]
+            let ordinal = ordinals[place]
+            ids[place] = UInt32(truncatingIfNeeded: ordinal)
             errors[place] = columns.errors[ordinal]
             squareSums[place] = columns.squareSums[ordinal]
         }

@@ -67,8 +67,8 @@ struct ReachBound: Sendable {
     private let unit: Double
     /// U; for l2 n 2^-149.
     private let underflow: Double
-    /// What the kernel's sums are to be multiplied by and are then too large by.
-    private let multiplier: Int32
+    /// By how many bits the kernel's sums are to be shifted up, and what they are then too large by.
+    private let shift: Int32
     private let offset: Int32
     /// 128 times the sum of the low plane.
     private let lowOffset: Int32
@@ -122,7 +122,7 @@ struct ReachBound: Sendable {
         self.base = Rounding.down(base)
         metric = query.metric
         dimensions = query.dimensions
-        (multiplier, offset, lowOffset) = (steps.multiplier, steps.offset, steps.lowOffset)
+        (shift, offset, lowOffset) = (steps.shift, steps.offset, steps.lowOffset)
         let factors = [error, root, product, base, underflow]
         guard factors.allSatisfy({ $0 >= 0 && $0 <= Self.largestFactor }), unit > 0 else {
             return nil
@@ -164,14 +164,14 @@ struct ReachBound: Sendable {
         into reaches: UnsafeMutablePointer<Float>
     ) {
         let (e, g, k, b) = (errorFactor, rootFactor, productFactor, base)
-        let (multiplier, offset, lowOffset) = (multiplier, offset, lowOffset)
+        let (shift, offset, lowOffset) = (shift, offset, lowOffset)
         if let lows {
             for index in 0..<count {
                 let high = Float(sums[index] &- offset) * 128
                 reaches[index] = high + Float(lows[index] &- lowOffset)
             }
         } else {
-            for index in 0..<count { reaches[index] = Float(sums[index] &* multiplier &- offset) }
+            for index in 0..<count { reaches[index] = Float(sums[index] &<< shift &- offset) }
         }
         switch metric {
         case .cosine, .dot:
@@ -286,7 +286,7 @@ final class CodeBound: Sendable {
 private struct QuerySteps {
     let step: Double
     /// As in ``ReachBound``.
-    let multiplier: Int32
+    let shift: Int32
     let offset: Int32
     let lowOffset: Int32
     /// At least |q - q'|.
@@ -345,7 +345,7 @@ private struct QuerySteps {
             lowSquares += Double(low * low)
         }
         self.step = step
-        (multiplier, offset) = isCoarse ? (32, 241 * highSum) : (1, 128 * highSum)
+        (shift, offset) = isCoarse ? (5, 241 * highSum) : (0, 128 * highSum)
         lowOffset = 128 * lowSum
         // Sums of up to 2^14 terms in f64 are off by less than 2^-38 of themselves; the products
         // step * steps by 2^-53 of up to |q|.

@@ -66,6 +66,40 @@ package enum ExactScan {
         isDead: (UInt32) -> Bool,
         into tops: inout [TopK]
     ) throws(StoreError) {
+        try forEachBatch(of: ordinals, in: space) { part, scores throws(StoreError) in
+            for index in queries.indices {
+                try scan(
+                    queries[index],
+                    in: space,
+                    part,
+                    scores,
+                    isDead: isDead,
+                    into: &tops[index]
+                )
+            }
+        }
+    }
+
+    /// As for many queries.
+    static func scan(
+        _ query: QueryVector,
+        in space: VectorSpace,
+        _ ordinals: ScanOrdinals,
+        isDead: (UInt32) -> Bool,
+        into top: inout TopK
+    ) throws(StoreError) {
+        try forEachBatch(of: ordinals, in: space) { part, scores throws(StoreError) in
+            try scan(query, in: space, part, scores, isDead: isDead, into: &top)
+        }
+    }
+
+    /// Calls `body` with the ordinals, a batch at a time, and room for their scores.
+    @inline(__always)
+    private static func forEachBatch(
+        of ordinals: ScanOrdinals,
+        in space: VectorSpace,
+        _ body: (ScanOrdinals, UnsafeMutablePointer<Float>) throws(StoreError) -> Void
+    ) throws(StoreError) {
         let batch = max(1, min(batchRowCount, batchByteCount / space.strideByteCount))
         let scores = UnsafeMutablePointer<Float>.allocate(capacity: batch)
         defer { scores.deallocate() }
@@ -73,17 +107,28 @@ package enum ExactScan {
         while place < ordinals.count {
             let part = ordinals.part(from: place, limit: batch)
             place += part.count
-            for index in queries.indices {
-                try score(queries[index], in: space, part, into: scores)
-                try pick(
-                    UnsafeBufferPointer(start: scores, count: part.count),
-                    of: part,
-                    in: space,
-                    isDead: isDead,
-                    into: &tops[index]
-                )
-            }
+            try body(part, scores)
         }
+    }
+
+    /// Scores a batch and offers what is near enough.
+    @inline(__always)
+    private static func scan(
+        _ query: QueryVector,
+        in space: VectorSpace,
+        _ part: ScanOrdinals,
+        _ scores: UnsafeMutablePointer<Float>,
+        isDead: (UInt32) -> Bool,
+        into top: inout TopK
+    ) throws(StoreError) {
+        try score(query, in: space, part, into: scores)
+        try pick(
+            UnsafeBufferPointer(start: scores, count: part.count),
+            of: part,
+            in: space,
+            isDead: isDead,
+            into: &top
+        )
     }
 
     /// Computes the scores of a batch.

@@ -1,6 +1,6 @@
 // Which vectors of a space a scan looks at: neighbours, or some that lie apart.
 
-/// Ordinals in ascending order: all of a range, or those of a list.
+/// Ordinals: all of a range, or those of a list.
 ///
 /// Borrows the list; whoever makes one keeps it alive. The caller's thread.
 struct ScanOrdinals {

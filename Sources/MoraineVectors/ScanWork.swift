@@ -75,9 +75,9 @@ final class ScanWork: Sendable {
 
     /// Bytes of a share, as far as vectors and ends of sources allow.
     ///
-    /// At the end of a scan threads wait half a share for the last one: a 64th of each one's part
-    /// keeps that below a hundredth. Below half a MiB, 20 to 40 us, taking shares would show, and
-    /// two threads would often check the same chunk.
+    /// The first shares are the largest: what they find spares the others work, and at the end no
+    /// thread waits long for the last one. Below half a MiB, 20 to 40 us, taking shares would
+    /// show, and two threads would often check the same chunk.
     private static let shareByteCounts = (least: 512 << 10, most: 8 << 20)
 
     let shares: [Share]
@@ -117,18 +117,18 @@ final class ScanWork: Sendable {
     }
 
     private static func shares(of sources: [ScanSource], threadCount: Int) -> [Share] {
-        let whole = sources.reduce(0) { $0 + $1.byteCount }
-        let size = min(
-            max(whole / (64 * threadCount), shareByteCounts.least),
-            shareByteCounts.most
-        )
+        var left = sources.reduce(0) { $0 + $1.byteCount }
         var shares: [Share] = []
         for (index, source) in sources.enumerated() {
-            let count = source.count
-            let share = max(1, size / source.vectorByteCount)
-            for start in stride(from: 0, to: count, by: share) {
-                let places = start..<min(count, start + share)
-                shares.append(Share(source: index, places: places))
+            var start = 0
+            while start < source.count {
+                // Of several threads each begins with half of its part of what is left.
+                let wanted = threadCount == 1 ? left : left / (2 * threadCount)
+                let size = min(max(wanted, shareByteCounts.least), shareByteCounts.most)
+                let end = min(source.count, start + max(1, size / source.vectorByteCount))
+                shares.append(Share(source: index, places: start..<end))
+                left -= (end - start) * source.vectorByteCount
+                start = end
             }
         }
         return shares

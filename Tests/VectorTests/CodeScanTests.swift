@@ -236,7 +236,7 @@ struct CodeScanTests {
                     let (listed, whole) = ordinals.withUnsafeBufferPointer {
                         (
                             Array(batch.coarseReaches(ScanOrdinals($0), bound)),
-                            Array(batch.wholeReaches($0, bound))
+                            Array(batch.wholeReaches(ScanOrdinals($0), bound))
                         )
                     }
                     #expect(listed == coarse)
@@ -251,6 +251,68 @@ struct CodeScanTests {
                 }
             }
         }
+    }
+
+    /// Each vector that reaches the threshold is a leader or near, once; the leaders are the nearest.
+    @Test func leadersAreTakenOutOfAWindow() throws {
+        var maker = Maker(.clustered, dimensions: 20, seed: 101)
+        let vectors = (0..<2000).map { maker.vector($0) }
+        let fixture = try VectorFixture()
+        let written = FixtureSpace(dimensions: 20, metric: .cosine, count: 2000) { vectors[$0] }
+        let file = try fixture.open(try fixture.write([written], rowCount: 2000))
+        let reference = try #require(try fixture.writeCodes(of: file))
+        let codes = try fixture.openCodes(reference, of: file).spaces[0]
+        let bound = try #require(CodeBound(try query(maker.vector(0), .cosine), for: codes))
+        // Batches that do not fill the window.
+        let batch = try CodeBatch(of: codes, capacity: 300)
+        let all = try CodeBatch(of: codes, capacity: 2000)
+        let ordinals = (0..<UInt32(2000)).filter { $0 % 7 != 3 }
+        let reaches = Array(all.coarseReaches(ScanOrdinals(0..<2000), bound))
+        let sorted = ordinals.sorted { reaches[Int($0)] > reaches[Int($1)] }
+        var window = CodeWindow(capacity: 2000)
+        for (reaching, wanted, leaderCount) in [
+            (1700, 10, 32), (1000, 40, 80), (127, 1, 0), (9, 10, 0),
+        ] {
+            let threshold = reaches[Int(sorted[reaching - 1])]
+            ordinals.withUnsafeBufferPointer {
+                window.fill(ScanOrdinals($0), batch, bound, atLeast: threshold)
+            }
+            let expected = ordinals.filter { reaches[Int($0)] >= threshold }
+            #expect(list(window.near) == expected)
+            let leaders = window.takeLeaders(toFill: wanted).map { list($0) } ?? []
+            #expect(leaders.count == leaderCount)
+            #expect(
+                leaders.map { reaches[Int($0)] } == sorted[..<leaderCount].map { reaches[Int($0)] }
+            )
+            // Whatever the list's bar is worth, leaders do not come back.
+            window.narrow(atLeast: -.infinity)
+            #expect(list(window.near) == expected.filter { !leaders.contains($0) })
+            let higher = reaches[Int(sorted[reaching / 2])]
+            window.narrow(atLeast: higher)
+            #expect(
+                list(window.near)
+                    == expected.filter { !leaders.contains($0) && reaches[Int($0)] >= higher }
+            )
+        }
+    }
+
+    private func list(_ ordinals: ScanOrdinals) -> [UInt32] {
+        (0..<ordinals.count).map { UInt32(ordinals[$0]) }
+    }
+
+    /// One query, so that windows are large, over more than one of them.
+    @Test(arguments: Metric.allCases, [Shape.clustered, .uniform, .duplicates])
+    func severalWindows(metric: Metric, shape: Shape) throws {
+        var maker = Maker(shape, dimensions: 20, seed: 102)
+        let vectors = (0..<20_000).map { maker.vector($0) }
+        try compare(
+            vectors,
+            [[maker.vector(0)]],
+            metric,
+            isDead: { $0 % 4 == 1 },
+            limits: [1, 10, 300],
+            widths: [1, 2]
+        )
     }
 
     @Test func damagedCodesAreNoLoss() throws {
@@ -304,7 +366,7 @@ struct CodeScanTests {
         #expect(coarseCount >= 10 && coarseCount < 2000, "\(coarseCount)")
         let ordinals = (0..<UInt32(4000)).map { $0 }
         let wholeCount = ordinals.withUnsafeBufferPointer {
-            batch.wholeReaches($0, bound).count { $0 >= bound.whole.threshold(bar) }
+            batch.wholeReaches(ScanOrdinals($0), bound).count { $0 >= bound.whole.threshold(bar) }
         }
         #expect(wholeCount >= 10 && wholeCount < 400, "\(wholeCount)")
     }
