@@ -62,7 +62,8 @@ extension Store {
     ///     what one file of vectors or indexes holds come to their end first.
     ///   - progress: called now and then with the bytes read and the bytes to read.
     /// - Returns: what is wrong; damage is a finding, not an error.
-    /// - Throws: `notAStore`, `newerFormat`, `permissionDenied`, `inputOutput`, `deadlineExceeded`.
+    /// - Throws: `notAStore`, `newerFormat`, `permissionDenied`, `tooManyFiles`, `inputOutput`,
+    ///   `deadlineExceeded`.
     public static func verify(
         at path: String,
         timeout: Duration? = nil,

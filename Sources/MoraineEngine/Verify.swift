@@ -35,7 +35,8 @@ extension Engine {
     ///     codes, links or columns holds come to their end first.
     ///   - progress: called with bytes done and bytes in all.
     /// - Throws: `notAStore`, `inputOutput`: what keeps it from starting; `permissionDenied`,
-    ///   `tooManyFiles` for any file: what is refused to this process is no damage;
+    ///   `tooManyFiles` for any file: what is refused to this process is no damage; `newerFormat`
+    ///   where files of later versions are all that was found;
     ///   `deadlineExceeded`, `cancelled`.
     package static func verify(
         _ folder: String,
@@ -47,8 +48,11 @@ extension Engine {
         options.fileSystem = readersFiles(options)
         var check = StoreCheck(options, folder: folder, within: limit, progress: progress)
         try check.run()
-        for finding in check.report.findings {
-            guard let refusal = finding.refusal else { continue }
+        let findings = check.report.findings
+        let isNewer = findings.allSatisfy { $0.refusal == .newerFormat }
+        for finding in findings {
+            // What is damaged beside a newer file is told as such.
+            guard let refusal = finding.refusal, isNewer || refusal != .newerFormat else { continue }
             throw StoreError(refusal, finding.found, path: FileNames.path(folder, finding.file))
         }
         return check.report

@@ -35,8 +35,8 @@ package struct Finding: Sendable, Equatable {
     package let offset: UInt64
     package let expected: String
     package let found: String
-    /// The code of an error that says nothing about the file: this process may not read it, or has
-    /// no descriptor left.
+    /// The code of an error that says of no damage: this process may not read the file, has no
+    /// descriptor left, or does not know what is in it.
     package let refusal: StoreError.Code?
 
     package init(
@@ -55,7 +55,9 @@ package struct Finding: Sendable, Equatable {
         self.refusal = refusal
     }
 
-    private static let refusals: Set<StoreError.Code> = [.permissionDenied, .tooManyFiles]
+    private static let refusals: Set<StoreError.Code> = [
+        .permissionDenied, .tooManyFiles, .newerFormat,
+    ]
 
     /// An error that reading `file` met.
     package init(_ error: StoreError, _ kind: Kind, file: String) {

@@ -84,6 +84,8 @@ import moraine_cli
             let isDerived = name.hasSuffix(".q8") || name.hasSuffix(".col")
             let read = place.run("count", "@", "c")
             #expect(read.code == (isRefused && !isDerived ? 8 : 0), "\(name): \(read.error)")
+            let verify = place.run("verify", "@", "--json")
+            #expect(verify.code == (isRefused ? 8 : 0), "\(name): \(verify.output)\(verify.error)")
             let before = place.contents
             let write = place.apply(#"{"op":"put","collection":"c","id":"y"}"#)
             let mayWrite = isDerived || feature.name == "compatFlags"
@@ -94,5 +96,19 @@ import moraine_cli
             }
             #expect(reader.code == 8, "\(name)")
         }
+    }
+
+    @Test func damageBesideANewerFileIsTold() throws {
+        makeStore()
+        let names = place.contents.keys.sorted()
+        try set(.incompat, of: try #require(names.first { $0.hasSuffix(".vec") }))
+        #expect(place.run("verify", "@").code == 8)
+        let document = try #require(names.first { $0.hasSuffix(".doc") })
+        let url = URL(fileURLWithPath: place.store + "/" + document)
+        var bytes = try Data(contentsOf: url)
+        bytes[bytes.count / 2] ^= 1
+        try bytes.write(to: url)
+        let verify = place.run("verify", "@")
+        #expect(verify.code == 4, "\(verify.output)\(verify.error)")
     }
 }
