@@ -52,7 +52,9 @@ extension Engine {
         let isNewer = findings.allSatisfy { $0.refusal == .newerFormat }
         for finding in findings {
             // What is damaged beside a newer file is told as such.
-            guard let refusal = finding.refusal, isNewer || refusal != .newerFormat else { continue }
+            guard let refusal = finding.refusal, isNewer || refusal != .newerFormat else {
+                continue
+            }
             throw StoreError(refusal, finding.found, path: FileNames.path(folder, finding.file))
         }
         return check.report

@@ -53,9 +53,11 @@ extension VectorFixture {
         )
     }
 
-    /// The graph file again with right checksums, the first word of a section's last item changed,
-    /// as an attacker could.
-    func forgeGraph(_ graph: GraphFile, _ type: UInt32, _ value: UInt32)
+    /// The graph file again with right checksums, one word of a section changed, as an attacker
+    /// could.
+    ///
+    /// - Parameter word: `nil`: the first of the last item.
+    func forgeGraph(_ graph: GraphFile, _ type: UInt32, _ value: UInt32, at word: Int? = nil)
         throws(StoreError) -> SealedFileReference
     {
         var parts: [(entry: SectionEntry, bytes: [UInt8])] = []
@@ -63,7 +65,8 @@ extension VectorFixture {
             let section = try graph.file.requiredSection(entry.type, ordinal: entry.ordinal)
             var bytes = Array(try section.allBytes())
             if entry.type == type {
-                let at = type == SectionType.links ? bytes.count - 128 : bytes.count - 4
+                let first = type == SectionType.links ? bytes.count - 128 : bytes.count - 4
+                let at = word.map { 4 * $0 } ?? first
                 for place in 0..<4 { bytes[at + place] = UInt8(value >> UInt32(8 * place) & 0xFF) }
             }
             parts.append((entry, bytes))

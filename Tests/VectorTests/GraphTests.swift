@@ -245,4 +245,49 @@ struct GraphTests {
             #expect(error?.code == .corrupted, "section \(type)")
         }
     }
+
+    /// Searches do without, so that only `verify` asks.
+    @Test func linksToOtherVectorsThanNodesAndChainsOfSeveralCodesAreFound() throws {
+        var random = SplitMix(seed: 908)
+        let vectors = clustered(&random, dimensions: 4, count: 1100, duplicates: 40)
+        let opened = try open(vectors, .cosine)
+        func findings(_ type: UInt32, _ place: Int, _ value: UInt32) throws -> [Finding] {
+            let reference = try opened.fixture.forgeGraph(opened.graph, type, value, at: place)
+            let graph = try opened.fixture.openGraph(reference, opened.vectors, opened.codes)
+            _ = try search(graph, vectors[0], .cosine, width: 10)
+            var findings: [Finding] = []
+            graph.verify { findings.append($0) }
+            return findings
+        }
+        let space = opened.graph.spaces[0]
+        let next = Array(try space.words(try #require(space.duplicateSection)))
+        let links = Array(try space.words(space.linkSection))
+        let entries = Array(try space.words(space.entrySection))
+        let unused = UInt32.max
+        // Behind another vector, and the end of its chain.
+        let last = try #require(next.last { $0 != unused })
+        let node = try #require(
+            (1..<1099).first { !next.contains(UInt32($0)) && next[$0] == unused }
+        )
+        // A chain of three: its first leads to the third, as the second does.
+        let first = try #require(next.first { $0 != unused && next[Int($0)] != unused })
+        let second = next[Int(first)]
+        let gap = try #require(links.indices.first { $0 % 32 > 1 && links[$0] == unused })
+        #expect(try findings(SectionType.graphEntries, 0, entries[0]).isEmpty)
+        let count = "\(space.entry.nodeCount)"
+        for (type, place, value, expected) in [
+            (SectionType.links, 0, last, "a node"),
+            (SectionType.links, gap - 2, unused, "no link"),
+            (SectionType.links, Int(last) * 32, UInt32(node), "no link"),
+            (SectionType.graphEntries, 0, last, "a node that is no other entry"),
+            (SectionType.graphEntries, 0, entries[1], "a node that is no other entry"),
+            (SectionType.duplicates, node, UInt32(node + 1), "a vector with the same code"),
+            (SectionType.duplicates, next.firstIndex(of: last) ?? 0, unused, count),
+            (SectionType.duplicates, next.firstIndex(of: first) ?? 0, second, count),
+        ] {
+            let found = try findings(type, place, value)
+            #expect(found.map(\.kind) == [.mismatch], "section \(type), word \(place)")
+            #expect(found.first?.expected == expected)
+        }
+    }
 }

@@ -11,16 +11,16 @@ package final class GraphSpace: Sendable {
     package let entry: GraphSpaceEntry
     package let codes: CodeSpace
     /// Kept because the sections borrow it.
-    private let file: SealedFile
-    private let linkSection: Section
-    private let entrySection: Section
-    private let duplicateSection: Section?
+    let file: SealedFile
+    let linkSection: Section
+    let entrySection: Section
+    let duplicateSection: Section?
     /// What the first search checked and found.
     private let ready = Mutex<Ready?>(nil)
 
     /// What searches need, checked.
     // @unchecked: pointers into a mapping that is never written and that the space keeps.
-    private struct Ready: @unchecked Sendable {
+    struct Ready: @unchecked Sendable {
         let view: GraphView
         let duplicates: UnsafePointer<UInt32>?
         /// Vectors behind which a chain goes on, and which is the next; the last first.
@@ -95,7 +95,8 @@ package final class GraphSpace: Sendable {
         return base
     }
 
-    private func check() throws(StoreError) -> Ready {
+    /// Checks every chunk and id.
+    func check() throws(StoreError) -> Ready {
         let links = try checkedLinks()
         let entries = try words(entrySection)
         try requireIDs(entries, entrySection, allowsUnused: false)
@@ -121,7 +122,7 @@ package final class GraphSpace: Sendable {
         )
     }
 
-    private func words(_ section: Section) throws(StoreError) -> UnsafeBufferPointer<UInt32> {
+    func words(_ section: Section) throws(StoreError) -> UnsafeBufferPointer<UInt32> {
         // Sections start at multiples of 64 of a mapping that starts on a page.
         let bytes = try section.allBytes()
         return UnsafeBufferPointer(
@@ -170,9 +171,6 @@ package final class GraphSpace: Sendable {
             }
         }
     }
-
-    /// Checks every id; for `verify`.
-    func requireSound() throws(StoreError) { _ = try check() }
 }
 
 extension GraphSpaceEntry {
