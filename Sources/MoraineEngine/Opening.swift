@@ -7,6 +7,7 @@ import MoraineFormat
 import MoraineLog
 import MoraineSegments
 import MoraineStorage
+import MoraineVectors
 
 /// What reading a store from disk gives.
 struct OpenedState {
@@ -105,16 +106,17 @@ struct StoreOpener {
     /// anybody may read it. Derived files may be made anew instead.
     func requireWritable(_ opened: OpenedState) throws(StoreError) {
         let state = opened.state
-        var names = [FileNames.root, FileNames.manifest(opened.root.manifestID)]
-        names += state.logs.map { FileNames.log(epoch: $0.epoch, sequence: $0.sequence) }
-        for segment in state.segments {
-            names.append(FileNames.document(segment.id))
-            names.append(FileNames.key(segment.id, fileID: segment.key.fileID))
-            if segment.vector != nil { names.append(FileNames.vector(segment.id)) }
-            if let entry = state.deletions[segment.id] {
-                names.append(FileNames.deletions(segment.id, fileID: entry.file.fileID))
+        for segment in opened.segments.map(\.segment) {
+            let (documents, keys) = (segment.files.documents, segment.files.keys)
+            try requireWritable(documents.header, at: 0, documents.path)
+            try requireWritable(keys.header, at: 0, keys.path)
+            if let vectors = segment.vectors {
+                try requireWritable(vectors.header, at: 0, vectors.path)
             }
         }
+        var names = [FileNames.root, FileNames.manifest(opened.root.manifestID)]
+        names += state.logs.map { FileNames.log(epoch: $0.epoch, sequence: $0.sequence) }
+        names += state.deletions.map { FileNames.deletions($0, fileID: $1.file.fileID) }
         for name in names {
             let file = try openListed(fileSystem, FileNames.path(folder, name))
             defer { file.close() }
@@ -125,17 +127,23 @@ struct StoreOpener {
                     try file.readBytes(at: place, count: FileHeader.byteCount)
                 }
                 let header = try? bytes.withUnsafeBytes { try FileHeader(decoding: $0) }
-                guard let header, header.isReadOnly else { continue }
-                throw StoreError(
-                    .newerFormat,
-                    "the file has features that this version can read and not write",
-                    path: file.path,
-                    offset: place + 16,
-                    expected: "roCompatFlags 0",
-                    found: "\(header.roCompatFlags)"
-                )
+                if let header { try requireWritable(header, at: place, file.path) }
             }
         }
+    }
+
+    private func requireWritable(_ header: FileHeader, at place: UInt64, _ path: String)
+        throws(StoreError)
+    {
+        guard header.isReadOnly else { return }
+        throw StoreError(
+            .newerFormat,
+            "the file has features that this version can read and not write",
+            path: path,
+            offset: place + 16,
+            expected: "roCompatFlags 0",
+            found: "\(header.roCompatFlags)"
+        )
     }
 
     /// Opens the derived files of a segment, as far as they are there and sound: the store does not

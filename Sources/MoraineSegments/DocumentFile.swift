@@ -10,6 +10,7 @@ package import MoraineStorage
 /// Any thread.
 package final class DocumentFile: Sendable {
     let file: SealedFile
+    package var header: FileHeader { file.layout.header }
     package let segmentID: UInt64
     /// The collections with records in this segment, and some that have none, ascending.
     package let collections: [SegmentCollection]

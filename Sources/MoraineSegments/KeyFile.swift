@@ -10,6 +10,8 @@ package import MoraineStorage
 /// Any thread; no call but `cursor` allocates.
 package final class KeyFile: Sendable {
     let file: SealedFile
+    package var header: FileHeader { file.layout.header }
+    package var path: String { file.path }
     package let segmentID: UInt64
     package let rowCount: UInt32
     let blocks: Section

@@ -12,6 +12,7 @@ package final class VectorFile: Sendable {
     /// In ascending order of their collection ids; at least one.
     package let spaces: [VectorSpace]
     let file: SealedFile
+    package var header: FileHeader { file.layout.header }
 
     /// Opens and maps `seg/<segment>.vec`.
     ///
