@@ -84,12 +84,12 @@ package struct JSONWriter: ~Copyable {
     ///
     /// JSON has no word for values that are not finite; they print as `null`.
     package mutating func writeDouble(_ value: Double) {
-        if value.isFinite { writeASCII(value.description) } else { writeNull() }
+        if value.isFinite { writeNumber(value.description) } else { writeNull() }
     }
 
     /// Appends the shortest text that reads back to the same Float32; not finite: `null`.
     package mutating func writeFloat(_ value: Float) {
-        if value.isFinite { writeASCII(value.description) } else { writeNull() }
+        if value.isFinite { writeNumber(value.description) } else { writeNull() }
     }
 
     /// Appends an array of numbers, as ``writeFloat(_:)`` prints them.
@@ -102,10 +102,24 @@ package struct JSONWriter: ~Copyable {
         writeRaw(UInt8(ascii: "]"))
     }
 
+    /// Appends Swift's text of a number, the exponent without the plus sign and the leading zero
+    /// that Swift gives it: `1e30`, `1e-5`.
     @inline(__always)
-    private mutating func writeASCII(_ text: String) {
+    private mutating func writeNumber(_ text: String) {
         var copy = text
-        copy.withUTF8 { buffer.append(UnsafeRawBufferPointer($0)) }
+        copy.withUTF8 {
+            let text = UnsafeRawBufferPointer($0)
+            // An exponent has a sign and two or three digits.
+            for mark in [text.count - 4, text.count - 5]
+            where mark > 0 && text[mark] == UInt8(ascii: "e") {
+                buffer.append(UnsafeRawBufferPointer(rebasing: text[...mark]))
+                if text[mark + 1] == UInt8(ascii: "-") { buffer.append(UInt8(ascii: "-")) }
+                let zero = text[mark + 2] == UInt8(ascii: "0") ? 1 : 0
+                buffer.append(UnsafeRawBufferPointer(rebasing: text[(mark + 2 + zero)...]))
+                return
+            }
+            buffer.append(text)
+        }
     }
 
     // MARK: Strings
