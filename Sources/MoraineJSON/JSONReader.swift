@@ -242,12 +242,15 @@ package struct JSONReader: ~Copyable {
     }
 
     private mutating func readLiteral(_ literal: StaticString) throws(JSONError) {
+        guard has(literal) else { throw JSONError(.syntax, "expected \(literal)", at: position) }
+        position &+= literal.utf8CodeUnitCount
+    }
+
+    private func has(_ literal: StaticString) -> Bool {
         let count = literal.utf8CodeUnitCount
-        guard count <= bytes.count &- position,
-            UnsafeRawBufferPointer(rebasing: bytes[position..<(position &+ count)])
+        return count <= bytes.count &- position
+            && UnsafeRawBufferPointer(rebasing: bytes[position..<(position &+ count)])
                 .equals(literal)
-        else { throw JSONError(.syntax, "expected \(literal)", at: position) }
-        position &+= count
     }
 
     private static func kind(_ byte: UInt8) -> Kind? {
@@ -267,9 +270,10 @@ package struct JSONReader: ~Copyable {
     /// The token is a value of another type than `expected`, or no value at all.
     @inline(never)
     func mismatch(_ expected: StaticString) -> JSONError {
-        guard position < bytes.count, let kind = Self.kind(bytes[position]) else {
-            return unexpected(expected)
-        }
+        guard position < bytes.count, let kind = Self.kind(bytes[position]),
+            // Another word may begin with the letter of a literal.
+            kind != .bool && kind != .null || has("true") || has("false") || has("null")
+        else { return unexpected(expected) }
         let found: StaticString =
             switch kind {
             case .object: "an object"

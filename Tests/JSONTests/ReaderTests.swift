@@ -128,6 +128,8 @@ import Testing
         }
         let cases: [(String, JSONError)] = [
             ("[]", JSONError(.typeMismatch, "expected an object, found an array", at: 0)),
+            ("null", JSONError(.typeMismatch, "expected an object, found null", at: 0)),
+            ("not", JSONError(.syntax, "expected an object, found \"n\"", at: 0)),
             ("{\"a\": 1}", JSONError(.typeMismatch, "expected a string, found a number", at: 6)),
             ("{\"a\": x}", JSONError(.syntax, "expected a string, found \"x\"", at: 6)),
             ("{\"a\" \"b\"}", JSONError(.syntax, "expected \":\", found \"\"\"", at: 5)),
