@@ -7,9 +7,9 @@ package import MoraineStorage
 extension ColumnFile {
     /// Checks the frame and every chunk, and where all of them are good, what they hold.
     ///
-    /// Collections follow each other without a gap, paths, strings and numbers ascend, lists hold
-    /// rows of their collection, as many as is said. Goes on after a finding, with the next
-    /// column.
+    /// Collections follow each other without a gap, paths, strings and numbers ascend, a field has
+    /// one column of a kind and domain, lists hold rows of their collection, as many as is said.
+    /// Goes on after a finding, with the next column.
     ///
     /// - Parameter limit: ends it early, without a word.
     package func verify(within limit: ReadLimit? = nil, _ report: (Finding) -> Void) {
@@ -73,9 +73,16 @@ extension ColumnFile {
                     "paths that ascend",
                     "field \(index) not above the one before"
                 )
+                var seen: [ColumnEntry] = []
                 for number in field.columns {
                     attempt(report) { () throws(StoreError) in
                         let column = try column(at: number)
+                        try expect(
+                            !seen.contains { $0.kind == column.kind && $0.domain == column.domain },
+                            "a column of each kind and domain",
+                            "field \(index) with two of kind \(column.kind)"
+                        )
+                        seen.append(column)
                         try expect(
                             column.byteCount <= unseenByteCount,
                             "columns that share no bytes",
@@ -85,6 +92,11 @@ extension ColumnFile {
                         try verify(column, collection.rows)
                     }
                 }
+                try expect(
+                    field.columns.isEmpty || seen.contains { $0.kind == .present },
+                    "a column of the rows that have it",
+                    "field \(index) without"
+                )
             }
         }
     }

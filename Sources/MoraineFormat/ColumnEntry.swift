@@ -220,13 +220,14 @@ package struct ColumnEntry: Sendable, Equatable {
         let start = UInt64(reader.position)
         let kindNumber = try reader.readUInt8("kind")
         let domainNumber = try reader.readUInt8("domain")
-        guard let kind = Kind(rawValue: kindNumber), let domain = Domain(rawValue: domainNumber)
+        guard let kind = Kind(rawValue: kindNumber), let domain = Domain(rawValue: domainNumber),
+            domain == .value || kind != .present && kind != .composite
         else {
             throw FormatError(
                 .newer,
                 at: start,
                 field: "kind",
-                expected: "a kind from 1 to 8 and a domain from 1 to 2",
+                expected: "kinds 1 and 2 in domain 1, or 3 to 8 in domain 1 or 2",
                 found: "\(kindNumber) and \(domainNumber)"
             )
         }

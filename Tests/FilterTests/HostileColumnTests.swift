@@ -128,7 +128,7 @@ import Testing
                 writer.writeUInt32(UInt32(index))
             }
             for index in 0..<stringCount { writer.writeUInt32(UInt32(10_000 + index).byteSwapped) }
-            for _ in 0..<(stringCount + fieldCount) { writer.writeUInt8(all) }
+            for _ in 0...(stringCount + fieldCount) { writer.writeUInt8(all) }
         }
         fill(SectionType.columns) { writer in
             ColumnEntry(
@@ -139,7 +139,7 @@ import Testing
                 offset: 0,
                 byteCount: UInt64(columnByteCount)
             ).encode(into: &writer)
-            for index in 0..<fieldCount {
+            for index in 0...fieldCount {
                 ColumnEntry(
                     kind: .present,
                     domain: .value,
@@ -155,8 +155,10 @@ import Testing
         }
         fill(SectionType.columnFields) { writer in
             for index in 0...fieldCount {
-                ColumnField(path: index * 3..<(index + 1) * 3, columns: index..<(index + 1))
-                    .encode(into: &writer)
+                ColumnField(
+                    path: index * 3..<(index + 1) * 3,
+                    columns: (index == 0 ? 0 : index + 1)..<(index + 2)
+                ).encode(into: &writer)
             }
         }
         fill(SectionType.columnCollections) { writer in
@@ -266,6 +268,32 @@ import Testing
         #expect(many.contains { $0.expected == "at most 14" })
         let long = try findings { $0.replaceSubrange(4..<8, with: [2, 4, 0, 0]) }
         #expect(long.contains { $0.expected == "at most 1025" })
+    }
+
+    /// Of two columns of a kind a filter would ask one only.
+    @Test func aKindThatAFieldHasTwiceOrLacksIsFound() throws {
+        let fixture = try ColumnFixture()
+        let reference = try #require(try fixture.write(Self.rows))
+        let good = try self.sections(of: fixture.open(reference, rowCount: 70))
+        let place = try #require(good.firstIndex { $0.type == SectionType.columns })
+        func findings(_ kind: UInt8, _ domain: UInt8, of column: Int) throws -> [Finding] {
+            var sections = good
+            sections[place].bytes[32 * column] = kind
+            sections[place].bytes[32 * column + 1] = domain
+            let file = try fixture.open(fixture.forge(sections, rowCount: 70), rowCount: 70)
+            var found: [Finding] = []
+            file.verify { found.append($0) }
+            return found
+        }
+        // The first field is "n": the rows that have it, its integers, its doubles.
+        #expect(Array(good[place].bytes[..<2]) == [1, 1])
+        #expect(try findings(1, 1, of: 0).isEmpty)
+        let twice = try findings(6, 1, of: 2)
+        #expect(twice.contains { $0.expected == "a column of each kind and domain" })
+        let lacking = try findings(3, 1, of: 0)
+        #expect(lacking.contains { $0.expected == "a column of the rows that have it" })
+        let newer = try findings(1, 2, of: 0)
+        #expect(newer.contains { $0.expected.contains("kinds 1 and 2 in domain 1") })
     }
 
     /// A collection without fields at 0 does not lead back to those that were looked at.

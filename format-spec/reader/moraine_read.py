@@ -617,7 +617,7 @@ def read_root_copy(data, at):
            root.durableLSN, root.logSequence) > MAX_NUMBER:
         raise Damage("ROOT", at, "a number above 2^62")
     if root.state not in (IN_USE, CLOSED) or root.reserved or not is_zero(copy[160:4092]):
-        raise Damage("ROOT", at, "unknown state, or reserved bytes that are not zero")
+        raise Refused(f"ROOT: newer: state {root.state}, or reserved bytes that are not zero")
     return root
 
 
@@ -674,8 +674,10 @@ class LogFile:
         if max(self.log.epoch, self.log.predecessor, self.log.predecessorEnd,
                self.log.firstNumber, self.log.carriedEnd) > MAX_NUMBER:
             raise Damage(file, 64, "log header: a number above 2^62")
-        if self.log.reserved or self.log.reserved2 or not is_zero(data[128:RECORDS_START]):
-            raise Damage(file, 64, "log header: reserved bytes that are not zero")
+        if self.log.reserved or self.log.reserved2 or self.log.carriedEnd < RECORDS_START:
+            raise Refused(f"{file}: newer: carriedEnd or reserved bytes of the log header")
+        if not is_zero(data[128:RECORDS_START]):
+            raise Damage(file, 128, "log header: padding that is not zero")
         self.seeds = (*seeds[:2], self.log.incarnation, self.header.fileID)
 
     def record(self, offset, end):
